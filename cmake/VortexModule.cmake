@@ -1,0 +1,29 @@
+# vortex_module(name SOURCES ... DEPS ... TESTS ... TEST_DEPS ...)
+# One static library `vortex_<name>` a folder, and one GoogleTest program `<name>_test` for its tests.
+# DEPS are other modules' targets or library targets; includes are written from src/ ("base/result.h").
+include(GoogleTest)
+
+function(vortex_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;TESTS;TEST_DEPS" ${ARGN})
+  add_library(vortex_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(vortex_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(vortex_${name} PUBLIC ${ARG_DEPS} fmt::fmt PRIVATE vortex_options)
+  if(ARG_TESTS AND VORTEX_TESTS)
+    vortex_test(${name}_test SOURCES ${ARG_TESTS} DEPS vortex_${name} ${ARG_TEST_DEPS})
+  endif()
+endfunction()
+
+# vortex_test(name SOURCES ... DEPS ... [LABEL slow])
+# A GoogleTest program. Tests find their data under VORTEX_SOURCE_DIR.
+function(vortex_test name)
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${ARG_SOURCES})
+  target_compile_definitions(${name} PRIVATE VORTEX_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} vortex_options GTest::gtest GTest::gmock GTest::gtest_main)
+  if(ARG_LABEL)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 1800)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+  endif()
+endfunction()

@@ -1,0 +1,25 @@
+// VORTEX_CHECK: our own bugs. Prints file, line, condition and context, then aborts.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace vortex::internal {
+[[noreturn]] void check_failed(const char* file, int line, const char* condition, const std::string& context);
+}
+
+/// VORTEX_CHECK(cond) or VORTEX_CHECK(cond, "format {}", args...). Always on.
+#define VORTEX_CHECK(cond, ...)                                                                           \
+  do {                                                                                                    \
+    if (__builtin_expect(!(cond), 0))                                                                     \
+      ::vortex::internal::check_failed(__FILE__, __LINE__, #cond, ::vortex::internal::context(__VA_ARGS__)); \
+  } while (false)
+
+namespace vortex::internal {
+inline std::string context() { return {}; }
+template <class... Args>
+std::string context(fmt::format_string<Args...> format, Args&&... args) {
+  return fmt::format(format, std::forward<Args>(args)...);
+}
+}  // namespace vortex::internal
