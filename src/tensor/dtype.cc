@@ -9,10 +9,23 @@ namespace vortex {
 namespace {
 
 constexpr std::array<DTypeInfo, 17> kInfo = {{
-    {"float32", 1, 4},   {"float16", 1, 2},   {"bfloat16", 1, 2},   {"float8_e4m3fn", 1, 1}, {"float8_e5m2", 1, 1},
-    {"int8", 1, 1},      {"int32", 1, 4},     {"int64", 1, 8},      {"uint8", 1, 1},         {"q8_0", 32, 34},
-    {"q4_0", 32, 18},    {"q4_1", 32, 20},    {"q5_0", 32, 22},     {"q5_1", 32, 24},        {"q4_k", 256, 144},
-    {"q5_k", 256, 176},  {"q6_k", 256, 210},
+    {"float32", 1, 4},
+    {"float16", 1, 2},
+    {"bfloat16", 1, 2},
+    {"float8_e4m3fn", 1, 1},
+    {"float8_e5m2", 1, 1},
+    {"int8", 1, 1},
+    {"int32", 1, 4},
+    {"int64", 1, 8},
+    {"uint8", 1, 1},
+    {"q8_0", 32, 34},
+    {"q4_0", 32, 18},
+    {"q4_1", 32, 20},
+    {"q5_0", 32, 22},
+    {"q5_1", 32, 24},
+    {"q4_k", 256, 144},
+    {"q5_k", 256, 176},
+    {"q6_k", 256, 210},
 }};
 
 struct Alias {
@@ -20,9 +33,10 @@ struct Alias {
   DType dtype;
 };
 constexpr Alias kAliases[] = {
-    {"f32", DType::kF32},         {"float", DType::kF32},       {"f16", DType::kF16},        {"fp16", DType::kF16},
-    {"half", DType::kF16},        {"bf16", DType::kBF16},       {"fp8", DType::kF8E4M3},     {"fp8_e4m3", DType::kF8E4M3},
-    {"float8_e4m3", DType::kF8E4M3}, {"fp8_e5m2", DType::kF8E5M2}, {"i8", DType::kI8},       {"i32", DType::kI32},
+    {"f32", DType::kF32},         {"float", DType::kF32},       {"f16", DType::kF16},
+    {"fp16", DType::kF16},        {"half", DType::kF16},        {"bf16", DType::kBF16},
+    {"fp8", DType::kF8E4M3},      {"fp8_e4m3", DType::kF8E4M3}, {"float8_e4m3", DType::kF8E4M3},
+    {"fp8_e5m2", DType::kF8E5M2}, {"i8", DType::kI8},           {"i32", DType::kI32},
 };
 
 }  // namespace

@@ -8,9 +8,24 @@
 namespace vortex {
 
 enum class DType : uint8_t {
-  kF32, kF16, kBF16, kF8E4M3, kF8E5M2, kI8, kI32, kI64, kU8,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI8,
+  kI32,
+  kI64,
+  kU8,
   // GGUF blocks, laid out as ggml writes them (see quant_blocks.h).
-  kQ8_0, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ4_K, kQ5_K, kQ6_K,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
 };
 
 /// `block_elements` consecutive elements of a row take `block_bytes` bytes (1 element for plain types).

@@ -92,7 +92,7 @@ struct StepPlan {
 /// What each row attends to. CSR: row r reads pages[offsets[r] .. offsets[r + 1]), every page whole but the last
 /// listed one, of which last_tokens[r] tokens count. Order is free but for the last page, which is last.
 struct PageList {
-  std::vector<int32_t> offsets;      // rows + 1
+  std::vector<int32_t> offsets;  // rows + 1
   std::vector<PageId> pages;
   std::vector<int32_t> last_tokens;  // rows
 

@@ -130,18 +130,31 @@ void decode_halves(const void* src, float* dst, int64_t n) {
 void dequantize(DType dtype, const void* src, float* dst, int64_t n) {
   VORTEX_CHECK(n % dtype_info(dtype).block_elements == 0, "{} elements of {}", n, dtype_info(dtype).name);
   switch (dtype) {
-    case DType::kF32: std::memcpy(dst, src, static_cast<size_t>(n) * 4); return;
-    case DType::kF16: return decode_halves<f16_to_f32>(src, dst, n);
-    case DType::kBF16: return decode_halves<bf16_to_f32>(src, dst, n);
-    case DType::kQ8_0: return decode_blocks<BlockQ8_0, 32>(src, dst, n);
-    case DType::kQ4_0: return decode_blocks<BlockQ4_0, 32>(src, dst, n);
-    case DType::kQ4_1: return decode_blocks<BlockQ4_1, 32>(src, dst, n);
-    case DType::kQ5_0: return decode_blocks<BlockQ5_0, 32>(src, dst, n);
-    case DType::kQ5_1: return decode_blocks<BlockQ5_1, 32>(src, dst, n);
-    case DType::kQ4_K: return decode_blocks<BlockQ4_K, 256>(src, dst, n);
-    case DType::kQ5_K: return decode_blocks<BlockQ5_K, 256>(src, dst, n);
-    case DType::kQ6_K: return decode_blocks<BlockQ6_K, 256>(src, dst, n);
-    default: VORTEX_CHECK(false, "{} is not a weight type", dtype_info(dtype).name);
+    case DType::kF32:
+      std::memcpy(dst, src, static_cast<size_t>(n) * 4);
+      return;
+    case DType::kF16:
+      return decode_halves<f16_to_f32>(src, dst, n);
+    case DType::kBF16:
+      return decode_halves<bf16_to_f32>(src, dst, n);
+    case DType::kQ8_0:
+      return decode_blocks<BlockQ8_0, 32>(src, dst, n);
+    case DType::kQ4_0:
+      return decode_blocks<BlockQ4_0, 32>(src, dst, n);
+    case DType::kQ4_1:
+      return decode_blocks<BlockQ4_1, 32>(src, dst, n);
+    case DType::kQ5_0:
+      return decode_blocks<BlockQ5_0, 32>(src, dst, n);
+    case DType::kQ5_1:
+      return decode_blocks<BlockQ5_1, 32>(src, dst, n);
+    case DType::kQ4_K:
+      return decode_blocks<BlockQ4_K, 256>(src, dst, n);
+    case DType::kQ5_K:
+      return decode_blocks<BlockQ5_K, 256>(src, dst, n);
+    case DType::kQ6_K:
+      return decode_blocks<BlockQ6_K, 256>(src, dst, n);
+    default:
+      VORTEX_CHECK(false, "{} is not a weight type", dtype_info(dtype).name);
   }
 }
 
