@@ -1,0 +1,84 @@
+// ModelFiles: everything a model folder or GGUF file holds, opened and checked; the mappings live as long as this.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "loader/gguf.h"
+#include "loader/model_config.h"
+#include "loader/safetensors.h"
+#include "loader/weights.h"
+
+namespace vortex {
+
+struct TensorSummary {
+  std::string name;  // as the file spells it
+  DType dtype = DType::kF32;
+  Shape shape;
+  int64_t bytes = 0;
+};
+
+/// What `vortex inspect` shows.
+struct ModelDescription {
+  std::string format;  // "safetensors", "gguf" or "dummy"
+  int64_t file_bytes = 0;
+  int64_t parameters = 0;
+  int64_t tensor_bytes = 0;
+  std::vector<TensorSummary> tensors;
+  std::vector<std::pair<std::string, std::string>> metadata;  // GGUF only: key, value (long ones shortened)
+};
+
+class ModelFiles {
+ public:
+  /// A folder in Hugging Face form, or a `.gguf` file (first part of a split).
+  static Result<std::unique_ptr<ModelFiles>> open(const std::string& path);
+
+  /// Random weights for a config (`--load-format dummy`): a folder with config.json, or the file itself. Matrices
+  /// have standard deviation 0.02 in `dtype` (the config's own when absent), norms are one; same seed, same weights.
+  /// Tensors come to be when the model takes them. Errors: a row that is no multiple of the dtype's block.
+  static Result<std::unique_ptr<ModelFiles>> open_dummy(const std::string& config_path,
+                                                        std::optional<DType> dtype = std::nullopt, uint64_t seed = 0);
+
+  const ModelConfig& config() const { return config_; }
+  /// Views stay valid as long as this object.
+  WeightMap& weights() { return weights_; }
+  const GenerationDefaults& generation_defaults() const { return generation_; }
+  /// Size of the weight files on disk; 0 for dummy weights.
+  int64_t file_bytes() const { return file_bytes_; }
+  const std::string& path() const { return path_; }
+
+  /// Text of the companion files; nothing when absent (always for GGUF).
+  const std::optional<std::string>& tokenizer_json() const { return tokenizer_json_; }
+  const std::optional<std::string>& tokenizer_config_json() const { return tokenizer_config_json_; }
+  /// chat_template.jinja, else tokenizer_config.json's (of several the one named "default"), else GGUF's.
+  const std::optional<std::string>& chat_template() const { return chat_template_; }
+  /// The file, for its vocabulary; null for a folder.
+  const GgufFile* gguf() const { return gguf_.get(); }
+
+  ModelDescription describe() const;
+
+ private:
+  ModelFiles() = default;
+  Status open_folder();
+  Status open_gguf();
+  Status read_companions(const std::string& folder);
+  Status read_configs(const std::string& config_path, const std::string& folder);
+  Status fill_weights(const std::vector<NamedTensor>& tensors);
+
+  std::string path_;
+  ModelConfig config_;
+  GenerationDefaults generation_;
+  std::optional<std::string> tokenizer_json_;
+  std::optional<std::string> tokenizer_config_json_;
+  std::optional<std::string> chat_template_;
+  SafetensorsModel safetensors_;
+  std::unique_ptr<GgufFile> gguf_;
+  WeightMap weights_;
+  int64_t file_bytes_ = 0;
+};
+
+}  // namespace vortex
