@@ -10,9 +10,9 @@ namespace vortex::internal {
 }
 
 /// VORTEX_CHECK(cond) or VORTEX_CHECK(cond, "format {}", args...). Always on.
-#define VORTEX_CHECK(cond, ...)                                                                           \
-  do {                                                                                                    \
-    if (__builtin_expect(!(cond), 0))                                                                     \
+#define VORTEX_CHECK(cond, ...)                                                                              \
+  do {                                                                                                       \
+    if (__builtin_expect(!(cond), 0))                                                                        \
       ::vortex::internal::check_failed(__FILE__, __LINE__, #cond, ::vortex::internal::context(__VA_ARGS__)); \
   } while (false)
 

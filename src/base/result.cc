@@ -20,16 +20,26 @@ void append_escaped(std::string& out, std::string_view text) {
 
 std::string_view error_code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUsage: return "usage";
-    case ErrorCode::kConfiguration: return "configuration";
-    case ErrorCode::kInvalidArgument: return "invalid_argument";
-    case ErrorCode::kNotFound: return "not_found";
-    case ErrorCode::kDataLoss: return "data_loss";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kResourceExhausted: return "resource_exhausted";
-    case ErrorCode::kUnavailable: return "unavailable";
-    case ErrorCode::kCancelled: return "cancelled";
-    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kUsage:
+      return "usage";
+    case ErrorCode::kConfiguration:
+      return "configuration";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kDataLoss:
+      return "data_loss";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kResourceExhausted:
+      return "resource_exhausted";
+    case ErrorCode::kUnavailable:
+      return "unavailable";
+    case ErrorCode::kCancelled:
+      return "cancelled";
+    case ErrorCode::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -51,10 +61,14 @@ std::string Error::to_string() const {
 
 int exit_status(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUsage: return 2;
-    case ErrorCode::kConfiguration: return 78;
-    case ErrorCode::kCancelled: return 130;
-    default: return 1;
+    case ErrorCode::kUsage:
+      return 2;
+    case ErrorCode::kConfiguration:
+      return 78;
+    case ErrorCode::kCancelled:
+      return 130;
+    default:
+      return 1;
   }
 }
 
