@@ -1,13 +1,14 @@
-# vortex_module(name SOURCES ... DEPS ... TESTS ... TEST_DEPS ...)
+# vortex_module(name SOURCES ... DEPS ... PRIVATE_DEPS ... TESTS ... TEST_DEPS ...)
 # One static library `vortex_<name>` a folder, and one GoogleTest program `<name>_test` for its tests.
-# DEPS are other modules' targets or library targets; includes are written from src/ ("base/result.h").
+# DEPS are other modules' targets or library targets; PRIVATE_DEPS are libraries that no header shows.
+# Includes are written from src/ ("base/result.h").
 include(GoogleTest)
 
 function(vortex_module name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;TESTS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS;TESTS;TEST_DEPS" ${ARGN})
   add_library(vortex_${name} STATIC ${ARG_SOURCES})
   target_include_directories(vortex_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
-  target_link_libraries(vortex_${name} PUBLIC ${ARG_DEPS} fmt::fmt PRIVATE vortex_options)
+  target_link_libraries(vortex_${name} PUBLIC ${ARG_DEPS} fmt::fmt PRIVATE ${ARG_PRIVATE_DEPS} vortex_options)
   if(ARG_TESTS AND VORTEX_TESTS)
     vortex_test(${name}_test SOURCES ${ARG_TESTS} DEPS vortex_${name} ${ARG_TEST_DEPS})
   endif()

@@ -1,0 +1,162 @@
+#include "base/worker_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/cpu_features.h"
+
+namespace vortex {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr std::size_t kCacheLine = 64;
+constexpr auto kSpinTime = std::chrono::microseconds(60);
+// Enough to catch a worker that is about to finish, when spinning would take the core it needs.
+constexpr int kYieldsWhenCrowded = 4;
+
+void cpu_relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+template <class Condition>
+bool spin_until(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (condition()) return true;
+      cpu_relax();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return false;
+}
+
+template <class Condition>
+bool yield_until(Condition condition) {
+  for (int i = 0; i < kYieldsWhenCrowded; ++i) {
+    if (condition()) return true;
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+// Returns the first value of `word` other than `old`: spins, then sleeps in the kernel.
+uint32_t await_change(const std::atomic<uint32_t>& word, uint32_t old, bool crowded) {
+  const auto changed = [&] { return word.load(std::memory_order_acquire) != old; };
+  const bool seen = crowded ? yield_until(changed) : spin_until(changed);
+  if (!seen) word.wait(old, std::memory_order_acquire);
+  return word.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+struct WorkerPool::State {
+  using Body = FunctionRef<void(int)>;
+
+  explicit State(int thread_count) : size(thread_count), crowded(thread_count > usable_threads()) {}
+
+  void worker(int thread) {
+    uint32_t seen = 0;
+    while (true) {
+      seen = await_change(round, seen, crowded);
+      if (stopping) return;
+      (*body)(thread);
+      if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) running.notify_one();
+    }
+  }
+
+  void start_round() {
+    round.fetch_add(1, std::memory_order_release);
+    round.notify_all();
+  }
+
+  void join_round() {
+    for (uint32_t left = running.load(std::memory_order_acquire); left != 0;) {
+      left = await_change(running, left, crowded);
+    }
+  }
+
+  const int size;
+  const bool crowded;  // more threads than cores: whoever spins keeps another from running
+  std::optional<Body> body;
+  bool stopping = false;
+  bool in_use = false;
+  std::vector<std::thread> threads;
+  // Each on its own line: the waiters of one would otherwise slow the writers of the others.
+  alignas(kCacheLine) std::atomic<uint32_t> round{0};
+  alignas(kCacheLine) std::atomic<uint32_t> running{0};
+  alignas(kCacheLine) std::atomic<int64_t> next_item{0};
+};
+
+WorkerPool::WorkerPool(int threads) {
+  VORTEX_CHECK(threads >= 1 && threads <= kMaxThreads, "{} threads", threads);
+  state_ = std::make_unique<State>(threads);
+  state_->threads.reserve(static_cast<std::size_t>(threads - 1));
+  for (int t = 1; t < threads; ++t) {
+    state_->threads.emplace_back([state = state_.get(), t] { state->worker(t); });
+  }
+}
+
+WorkerPool::~WorkerPool() {
+  state_->stopping = true;
+  state_->start_round();
+  for (std::thread& thread : state_->threads) thread.join();
+}
+
+int WorkerPool::size() const { return state_->size; }
+
+void WorkerPool::run(FunctionRef<void(int)> body) {
+  State& state = *state_;
+  VORTEX_CHECK(!state.in_use, "WorkerPool::run called from inside a body, or by two threads");
+  state.in_use = true;
+  if (state.size > 1) {
+    state.body = body;
+    state.running.store(static_cast<uint32_t>(state.size - 1), std::memory_order_relaxed);
+    state.start_round();
+  }
+  body(0);
+  state.join_round();
+  state.in_use = false;
+}
+
+void WorkerPool::parallel_ranges(int64_t n, int64_t align, FunctionRef<void(int64_t, int64_t, int)> body) {
+  VORTEX_CHECK(n >= 0 && align >= 1, "n {}, align {}", n, align);
+  const int64_t blocks = n / align + (n % align != 0 ? 1 : 0);
+  const int64_t share = blocks / size();
+  const int64_t extra = blocks % size();
+  const auto range = [&](int thread) {
+    const int64_t first = share * thread + std::min<int64_t>(thread, extra);
+    const int64_t last = first + share + (thread < extra ? 1 : 0);
+    if (first == last) return;
+    // The last block may be short, and n rounded up may not fit an int64.
+    body(first * align, last == blocks ? n : last * align, thread);
+  };
+  if (blocks <= 1) {
+    range(0);
+  } else {
+    run(range);
+  }
+}
+
+void WorkerPool::parallel_items(int64_t n, FunctionRef<void(int64_t, int)> body) {
+  VORTEX_CHECK(n >= 0, "n {}", n);
+  if (n <= 1) {
+    if (n == 1) body(0, 0);
+    return;
+  }
+  std::atomic<int64_t>& next = state_->next_item;
+  next.store(0, std::memory_order_relaxed);
+  run([&](int thread) {
+    for (int64_t item; (item = next.fetch_add(1, std::memory_order_relaxed)) < n;) body(item, thread);
+  });
+}
+
+}  // namespace vortex
