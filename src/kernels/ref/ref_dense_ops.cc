@@ -1,0 +1,101 @@
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/dense_ops.h"
+#include "kernels/weight_check.h"
+#include "tensor/quant_blocks.h"
+
+namespace vortex::kernels {
+namespace {
+
+class RefMatrix final : public Matrix {
+ public:
+  explicit RefMatrix(const TensorView& source) : Matrix(source) {}
+};
+
+void decode_row(const TensorView& matrix, int64_t row, float* out) {
+  dequantize(matrix.dtype, matrix.data + row * dtype_bytes(matrix.dtype, matrix.cols()), out, matrix.cols());
+}
+
+double dot(const float* a, const float* b, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += double{a[i]} * double{b[i]};
+  return sum;
+}
+
+void multiply(const float* x, int64_t tokens, const Product& product) {
+  const TensorView& weight = product.weight->source();
+  std::vector<float> row(static_cast<size_t>(weight.cols()));
+  for (int64_t r = 0; r < weight.rows(); ++r) {
+    decode_row(weight, r, row.data());
+    for (int64_t t = 0; t < tokens; ++t) {
+      double sum = dot(row.data(), x + t * weight.cols(), weight.cols());
+      if (product.bias != nullptr) sum += product.bias[r];
+      float& out = product.out[t * product.out_stride + r];
+      out = static_cast<float>(product.accumulate ? out + sum : sum);
+    }
+  }
+}
+
+void rotate(float& a, float& b, float cos, float sin) {
+  const double rotated = double{a} * cos - double{b} * sin;
+  b = static_cast<float>(double{b} * cos + double{a} * sin);
+  a = static_cast<float>(rotated);
+}
+
+void rotate_head(float* head, const float* cos, const float* sin, const RopeAngles& angles) {
+  const int pairs = angles.pairs;
+  for (int i = 0; i < pairs; ++i) {
+    if (angles.interleaved)
+      rotate(head[2 * i], head[2 * i + 1], cos[i], sin[i]);
+    else
+      rotate(head[i], head[i + pairs], cos[i], sin[i]);
+  }
+}
+
+class RefDenseOps final : public DenseOps {
+ public:
+  Result<std::unique_ptr<Matrix>> prepare(const TensorView& weight) override {
+    VORTEX_RETURN_IF_ERROR(check_weight(weight));
+    return std::unique_ptr<Matrix>(std::make_unique<RefMatrix>(weight));
+  }
+
+  void matmul(const float* x, int64_t tokens, std::span<const Product> products) override {
+    for (const Product& product : products) multiply(x, tokens, product);
+  }
+
+  void embed(const TensorView& table, std::span<const int32_t> ids, float* out) override {
+    for (const int32_t id : ids) {
+      decode_row(table, id, out);
+      out += table.cols();
+    }
+  }
+
+  void rms_norm(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows, int64_t cols,
+                float* out) override {
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* in = x + r * x_stride;
+      const double scale = 1.0 / std::sqrt(dot(in, in, cols) / static_cast<double>(cols) + double{eps});
+      for (int64_t c = 0; c < cols; ++c) out[r * cols + c] = static_cast<float>(in[c] * scale * double{weight[c]});
+    }
+  }
+
+  void rope(float* x, int64_t tokens, int64_t stride, int heads, int head_dim, const RopeAngles& angles) override {
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int h = 0; h < heads; ++h)
+        rotate_head(x + t * stride + h * head_dim, angles.cos + t * angles.pairs, angles.sin + t * angles.pairs,
+                    angles);
+  }
+
+  void silu_mul(const float* gate, const float* up, int64_t n, float* out) override {
+    for (int64_t i = 0; i < n; ++i)
+      out[i] = static_cast<float>(double{gate[i]} / (1.0 + std::exp(-double{gate[i]})) * double{up[i]});
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<DenseOps> make_ref_dense_ops() { return std::make_unique<RefDenseOps>(); }
+
+}  // namespace vortex::kernels
