@@ -1,0 +1,56 @@
+// Sampler: logits to the next token of one sequence. Same seed, same logits, same tokens, on every machine.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sample/sampling_params.h"
+
+namespace vortex::sample {
+
+/// SplitMix64 (Steele et al. 2014): a small generator whose stream we own, unlike std distributions'.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next();
+  /// Uniform in [0, 1).
+  double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+
+ private:
+  uint64_t state_;
+};
+
+class Sampler {
+ public:
+  Sampler(const SamplingParams& params, uint64_t seed);
+
+  /// Chooses a token. `logits` [vocab] is scratch afterwards; `history` are the sequence's tokens so far (for the
+  /// repetition penalty); tokens in `banned` are never chosen. Order: penalty, ban, temperature, top-k, top-p, min-p.
+  /// NaN logits count as least likely. Ties go to the lower token id.
+  int32_t sample(std::span<float> logits, std::span<const int32_t> history, std::span<const int32_t> banned);
+
+ private:
+  struct Candidate {
+    float logit;
+    int32_t token;
+    double weight;  // relative to the best token's
+  };
+  static bool better(const Candidate& a, const Candidate& b);
+
+  void penalise(std::span<float> logits, std::span<const int32_t> history);
+  void collect_candidates(std::span<const float> logits);
+  void keep_top_k();
+  void keep_mass();
+  int32_t draw();
+
+  SamplingParams params_;
+  Random random_;
+  std::vector<Candidate> candidates_;
+  std::vector<bool> seen_;
+};
+
+/// The largest logit's index; the lowest of equals, NaN ignored.
+int32_t argmax(std::span<const float> logits);
+
+}  // namespace vortex::sample

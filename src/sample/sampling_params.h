@@ -1,0 +1,32 @@
+// SamplingParams: how the next token is chosen, and when to stop. Names and defaults as vLLM's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vortex::sample {
+
+struct SamplingParams {
+  double temperature = 1.0;         // 0: greedy
+  int top_k = 0;                    // keep the k most likely; 0 or -1: all
+  double top_p = 1.0;               // keep the smallest set with this mass
+  double min_p = 0.0;               // keep tokens at least this likely relative to the best
+  double repetition_penalty = 1.0;  // divides positive, multiplies negative logits of tokens seen so far
+  std::optional<uint64_t> seed;     // absent: from the engine's seed and the request's number
+  int64_t max_tokens = -1;          // -1: to the end of the context
+  int64_t min_tokens = 0;           // no end-of-text before this many
+  bool ignore_eos = false;
+  std::vector<std::string> stop;  // texts that end generation; not part of the result
+  std::vector<int32_t> stop_token_ids;
+
+  bool greedy() const { return temperature == 0.0; }
+};
+
+/// kInvalidArgument naming the parameter, its value and its range.
+Status validate(const SamplingParams& params);
+
+}  // namespace vortex::sample

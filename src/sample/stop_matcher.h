@@ -1,0 +1,29 @@
+// StopMatcher: finds stop strings in streamed text and holds back what may become one.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vortex::sample {
+
+class StopMatcher {
+ public:
+  explicit StopMatcher(std::vector<std::string> stops);
+
+  /// Appends text and returns what may be shown: everything but a tail that could be the start of a stop string.
+  /// After a match it returns the text before it, and stopped() is true; later pieces give nothing.
+  std::string feed(std::string_view piece);
+  /// What was held back, when generation ends for another reason.
+  std::string finish();
+  bool stopped() const { return stopped_; }
+
+ private:
+  size_t held_tail() const;
+
+  std::vector<std::string> stops_;
+  std::string pending_;
+  bool stopped_ = false;
+};
+
+}  // namespace vortex::sample
