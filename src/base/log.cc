@@ -1,0 +1,92 @@
+#include "base/log.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+#include <memory>
+
+#include "base/terminal.h"
+
+namespace vortex {
+namespace {
+
+// The message with control characters escaped: a forged line break must not forge a log line.
+class EscapedMessage : public spdlog::custom_flag_formatter {
+ public:
+  explicit EscapedMessage(bool json) : json_(json) {}
+
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    for (const char c : message.payload) append(static_cast<unsigned char>(c), out);
+  }
+
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(json_); }
+
+ private:
+  void append(unsigned char c, spdlog::memory_buf_t& out) const {
+    const auto sink = fmt::appender(out);
+    if (json_ && (c == '"' || c == '\\')) {
+      fmt::format_to(sink, "\\{}", static_cast<char>(c));
+    } else if (c < 0x20 || c == 0x7f) {
+      json_ ? fmt::format_to(sink, "\\u{:04x}", c) : fmt::format_to(sink, "\\x{:02x}", c);
+    } else {
+      out.push_back(static_cast<char>(c));
+    }
+  }
+
+  bool json_;
+};
+
+std::unique_ptr<spdlog::formatter> make_formatter(LogFormat format) {
+  const bool json = format == LogFormat::kJson;
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(json ? spdlog::pattern_time_type::utc
+                                                                    : spdlog::pattern_time_type::local);
+  formatter->add_flag<EscapedMessage>('*', json);
+  formatter->set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"
+                              : "%H:%M:%S.%e %^%l%$ %*");
+  return formatter;
+}
+
+spdlog::logger make_logger() {
+  const auto colour = wants_colour(stderr) ? spdlog::color_mode::always : spdlog::color_mode::never;
+  spdlog::logger logger("vortex", std::make_shared<spdlog::sinks::stderr_color_sink_mt>(colour));
+  logger.set_formatter(make_formatter(LogFormat::kText));
+  logger.set_level(spdlog::level::info);
+  return logger;
+}
+
+// The log belongs to the process, as stderr does.
+spdlog::logger& logger() {
+  static spdlog::logger instance = make_logger();
+  return instance;
+}
+
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+  }
+  return spdlog::level::info;
+}
+
+}  // namespace
+
+void configure_log(LogLevel level, LogFormat format) {
+  logger().set_formatter(make_formatter(format));
+  logger().set_level(spdlog_level(level));
+}
+
+bool log_enabled(LogLevel level) { return logger().should_log(spdlog_level(level)); }
+
+namespace internal {
+void write_log(LogLevel level, std::string_view message) {
+  logger().log(spdlog_level(level), spdlog::string_view_t(message.data(), message.size()));
+}
+}  // namespace internal
+}  // namespace vortex

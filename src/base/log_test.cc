@@ -1,0 +1,56 @@
+#include "base/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace vortex {
+namespace {
+
+using testing::MatchesRegex;
+
+class Log : public testing::Test {
+ protected:
+  void TearDown() override { configure_log(LogLevel::kInfo, LogFormat::kText); }
+
+  template <class F>
+  static std::string logged(F&& body) {
+    testing::internal::CaptureStderr();
+    body();
+    return testing::internal::GetCapturedStderr();
+  }
+};
+
+TEST_F(Log, WritesOneTextLineAnEvent) {
+  configure_log(LogLevel::kInfo, LogFormat::kText);
+  const std::string line = logged([] { log_info("{} pages of {}", 3, "b"); });
+  EXPECT_THAT(line, MatchesRegex("[0-9:]+\\.[0-9]+ info 3 pages of b\n"));
+}
+
+TEST_F(Log, LeavesOutWhatIsBelowItsLevel) {
+  configure_log(LogLevel::kWarn, LogFormat::kText);
+  EXPECT_EQ(logged([] { log_info("quiet"), log_debug("quiet"); }), "");
+  EXPECT_THAT(logged([] { log_error("loud"); }), MatchesRegex(".* error loud\n"));
+  EXPECT_TRUE(log_enabled(LogLevel::kWarn));
+  EXPECT_FALSE(log_enabled(LogLevel::kInfo));
+}
+
+TEST_F(Log, JsonLinesEscapeTheMessage) {
+  configure_log(LogLevel::kDebug, LogFormat::kJson);
+  const std::string line = logged([] { log_debug("a \"b\" \\ c\nd"); });
+  EXPECT_THAT(line, MatchesRegex(R"(\{"time":"[-0-9]+T[0-9:.]+Z","level":"debug",)"
+                                 R"("message":"a \\"b\\" \\\\ c\\u000ad"\})"
+                                 "\n"));
+}
+
+TEST_F(Log, ALineBreakInAMessageForgesNoLine) {
+  configure_log(LogLevel::kInfo, LogFormat::kText);
+  EXPECT_THAT(logged([] { log_info("name\n00:00 error forged {}", "\x1b[2J"); }),
+              MatchesRegex(".* info name\\\\x0a00:00 error forged \\\\x1b\\[2J\n"));
+}
+
+TEST_F(Log, BracesInArgumentsAreNotFormatted) {
+  EXPECT_THAT(logged([] { log_warn("{}", "{} %v {x}"); }), MatchesRegex(".* warning \\{\\} %v \\{x\\}\n"));
+}
+
+}  // namespace
+}  // namespace vortex
