@@ -1,0 +1,34 @@
+#include "base/edit_distance.h"
+
+#include <gtest/gtest.h>
+
+namespace vortex {
+namespace {
+
+TEST(EditDistance, CountsEdits) {
+  EXPECT_EQ(edit_distance("", ""), 0u);
+  EXPECT_EQ(edit_distance("page", ""), 4u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("modle", "model"), 1u);
+  EXPECT_EQ(edit_distance("abc", "cab"), 2u);
+}
+
+TEST(NearestName, FindsSlipsOnly) {
+  constexpr std::string_view kNames[] = {"dtype", "device", "seed", "max-num-seqs", "port"};
+  EXPECT_EQ(nearest_name("devcie", kNames), "device");
+  EXPECT_EQ(nearest_name("max_num_seqs", kNames), "max-num-seqs");
+  EXPECT_EQ(nearest_name("sead", kNames), "seed");
+  EXPECT_EQ(nearest_name("temperature", kNames), "");
+  EXPECT_EQ(nearest_name("x", kNames), "");
+  EXPECT_EQ(nearest_name(std::string(100'000, 'p'), kNames), "");
+  EXPECT_EQ(nearest_name("seed", {}), "");
+}
+
+TEST(NearestName, HintNamesIt) {
+  constexpr std::string_view kNames[] = {"dtype"};
+  EXPECT_EQ(nearest_name_hint("dtpye", kNames), "did you mean 'dtype'?");
+  EXPECT_EQ(nearest_name_hint("weights", kNames), "");
+}
+
+}  // namespace
+}  // namespace vortex
