@@ -56,7 +56,8 @@ class GgufFile {
 
  private:
   GgufFile() = default;
-  Status append_parts(const std::string& first_path);
+  Status append_parts();
+  Status append_part(int64_t number, int64_t count);
   template <class T>
   const std::vector<T>* array(std::string_view key) const;
 

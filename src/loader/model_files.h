@@ -67,7 +67,6 @@ class ModelFiles {
   Status open_gguf();
   Status read_companions(const std::string& folder);
   Status read_configs(const std::string& config_path, const std::string& folder);
-  Status fill_weights(const std::vector<NamedTensor>& tensors);
 
   std::string path_;
   ModelConfig config_;
