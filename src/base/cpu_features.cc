@@ -58,6 +58,8 @@ CpuFeatures detect() {
   f.fma = avx && bit(basic.ecx, 12);
   f.f16c = avx && bit(basic.ecx, 29);
   f.avx2 = avx && bit(extended.ebx, 5);
+  f.bmi = bit(extended.ebx, 3);
+  f.bmi2 = bit(extended.ebx, 8);
   f.avx_vnni = avx && bit(more.eax, 4);
   f.avx512f = avx512 && bit(extended.ebx, 16);
   f.avx512dq = avx512 && bit(extended.ebx, 17);
@@ -76,9 +78,12 @@ CpuFeatures detect() {
 CpuFeatures detect() { return {}; }
 #endif
 
+// As the flags that cmake/VortexIsa.cmake gives the compiler.
 Isa highest_isa(const CpuFeatures& f) {
-  if (!(f.avx2 && f.fma && f.f16c)) return Isa::kPortable;
-  return f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl ? Isa::kAvx512 : Isa::kAvx2;
+  const bool avx2 = f.avx2 && f.fma && f.f16c && f.bmi && f.bmi2;
+  const bool avx512 = f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl && f.avx512_vnni;
+  if (!avx2) return Isa::kPortable;
+  return avx512 ? Isa::kAvx512 : Isa::kAvx2;
 }
 
 }  // namespace
@@ -93,6 +98,8 @@ std::string feature_names(const CpuFeatures& f) {
       {f.avx2, "avx2"},
       {f.fma, "fma"},
       {f.f16c, "f16c"},
+      {f.bmi, "bmi"},
+      {f.bmi2, "bmi2"},
       {f.avx_vnni, "avx_vnni"},
       {f.avx512f, "avx512f"},
       {f.avx512bw, "avx512bw"},

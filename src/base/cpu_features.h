@@ -14,6 +14,8 @@ struct CpuFeatures {
   bool avx2 = false;
   bool fma = false;
   bool f16c = false;
+  bool bmi = false;
+  bool bmi2 = false;
   bool avx_vnni = false;
   bool avx512f = false;
   bool avx512bw = false;
@@ -37,8 +39,8 @@ std::string feature_names(const CpuFeatures& features);
 /// The levels kernels are built for. Each includes the ones before it.
 enum class Isa {
   kPortable,  // plain C++
-  kAvx2,      // avx2, fma, f16c
-  kAvx512,    // and avx512 f, bw, dq, vl
+  kAvx2,      // avx2, fma, f16c, bmi, bmi2
+  kAvx512,    // and avx512 f, bw, dq, vl, vnni, vnni
 };
 
 std::string_view isa_name(Isa isa);

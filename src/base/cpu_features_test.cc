@@ -13,13 +13,14 @@ namespace {
 
 CpuFeatures avx2_machine() {
   CpuFeatures features;
-  features.avx2 = features.fma = features.f16c = true;
+  features.avx2 = features.fma = features.f16c = features.bmi = features.bmi2 = true;
   return features;
 }
 
 CpuFeatures avx512_machine() {
   CpuFeatures features = avx2_machine();
-  features.avx512f = features.avx512bw = features.avx512dq = features.avx512vl = true;
+  features.avx512f = features.avx512bw = features.avx512dq = features.avx512vl = features.avx512_vnni = true;
+  features.avx512_vnni = true;
   return features;
 }
 
@@ -35,6 +36,8 @@ TEST(CpuFeatures, AgreeWithTheKernel) {
   EXPECT_EQ(features.avx2, listed("avx2"));
   EXPECT_EQ(features.fma, listed("fma"));
   EXPECT_EQ(features.f16c, listed("f16c"));
+  EXPECT_EQ(features.bmi, listed("bmi1"));
+  EXPECT_EQ(features.bmi2, listed("bmi2"));
   EXPECT_EQ(features.avx512f, listed("avx512f"));
   EXPECT_EQ(features.avx512bw, listed("avx512bw"));
   EXPECT_EQ(features.avx512vl, listed("avx512vl"));
@@ -45,7 +48,7 @@ TEST(CpuFeatures, AgreeWithTheKernel) {
 
 TEST(CpuFeatures, NamesListWhatIsPresent) {
   EXPECT_EQ(feature_names({}), "");
-  EXPECT_EQ(feature_names(avx2_machine()), "avx2 fma f16c");
+  EXPECT_EQ(feature_names(avx2_machine()), "avx2 fma f16c bmi bmi2");
 }
 
 TEST(Isa, IsTheHighestTheProcessorHas) {
@@ -55,6 +58,9 @@ TEST(Isa, IsTheHighestTheProcessorHas) {
   CpuFeatures no_f16c = avx2_machine();
   no_f16c.f16c = false;
   EXPECT_EQ(*select_isa(no_f16c, ""), Isa::kPortable);
+  CpuFeatures no_vnni = avx512_machine();
+  no_vnni.avx512_vnni = false;
+  EXPECT_EQ(*select_isa(no_vnni, ""), Isa::kAvx2);
 }
 
 TEST(Isa, AWishMayOnlyLowerIt) {

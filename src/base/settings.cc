@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/edit_distance.h"
+#include "base/nearest_name.h"
 #include "base/numbers.h"
 
 namespace vortex {
@@ -88,8 +88,8 @@ std::optional<double> parse_float(const SettingSpec& spec, std::string_view text
 Error bad_value(const SettingSpec& spec, std::string_view text) {
   const std::string shown = spec.is_secret ? "***" : std::string(text.substr(0, 80));
   std::string hint = fmt::format("allowed: {}", setting_allowed(spec));
-  const std::string_view nearest = nearest_name(text, spec.choices);
-  if (!nearest.empty()) hint += fmt::format("; did you mean '{}'?", nearest);
+  const std::string near = nearest_name_hint(text, spec.choices);
+  if (!near.empty()) hint += "; " + near;
   return {ErrorCode::kConfiguration, "", fmt::format("{} cannot be '{}'", spec.name, shown), hint};
 }
 

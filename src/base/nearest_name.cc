@@ -1,17 +1,16 @@
-#include "base/edit_distance.h"
+#include "base/nearest_name.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
 namespace vortex {
 namespace {
 
 // Names are short; a hostile word must not cost a quadratic table.
-constexpr std::size_t kLongestWord = 64;
-constexpr std::size_t kMostEdits = 3;
+constexpr std::size_t kLongestWord = 256;
+constexpr std::size_t kMostEdits = 8;
 
 }  // namespace
 
@@ -33,22 +32,27 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return previous[b.size()];
 }
 
-std::string_view nearest_name(std::string_view word, std::span<const std::string_view> candidates) {
+std::string nearest_name(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view nearest;
-  if (word.size() > kLongestWord) return nearest;
-  std::size_t least = kMostEdits + 1;
+  if (word.size() > kLongestWord) return "";
+  std::size_t least = std::min(kMostEdits, word.size() / 2) + 1;
   for (const std::string_view candidate : candidates) {
+    if (candidate.size() > kLongestWord) continue;
     const std::size_t distance = edit_distance(word, candidate);
-    const bool is_slip = distance * 3 <= std::max(word.size(), candidate.size());
-    if (!is_slip || distance >= least) continue;
+    if (distance >= least) continue;
     least = distance;
     nearest = candidate;
   }
-  return nearest;
+  return std::string(nearest);
+}
+
+std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::vector<std::string_view> views(candidates.begin(), candidates.end());
+  return nearest_name(word, views);
 }
 
 std::string nearest_name_hint(std::string_view word, std::span<const std::string_view> candidates) {
-  const std::string_view nearest = nearest_name(word, candidates);
+  const std::string nearest = nearest_name(word, candidates);
   return nearest.empty() ? "" : fmt::format("did you mean '{}'?", nearest);
 }
 

@@ -1,4 +1,4 @@
-#include "base/edit_distance.h"
+#include "base/nearest_name.h"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,9 @@ TEST(NearestName, FindsSlipsOnly) {
   EXPECT_EQ(nearest_name("temperature", kNames), "");
   EXPECT_EQ(nearest_name("x", kNames), "");
   EXPECT_EQ(nearest_name(std::string(100'000, 'p'), kNames), "");
-  EXPECT_EQ(nearest_name("seed", {}), "");
+  EXPECT_EQ(nearest_name("seed", std::vector<std::string>{}), "");
+  EXPECT_EQ(nearest_name("quest_attention", std::vector<std::string>{"dense", "gqa_quest_attention"}),
+            "gqa_quest_attention");
 }
 
 TEST(NearestName, HintNamesIt) {
