@@ -27,8 +27,21 @@ inline F32 load_bf16(const uint16_t* p) {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
 }
+struct BF16Pair {
+  F32 even, odd;
+};
+inline BF16Pair load_bf16_pair(const uint16_t* p) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i odd = _mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+  return {{_mm256_castsi256_ps(_mm256_slli_epi32(words, 16))}, {_mm256_castsi256_ps(odd)}};
+}
 inline F32 load_f16(const uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+}
+inline F32 load_bf16_n(const uint16_t* p, int n) {
+  alignas(16) uint16_t first[kLanes] = {};
+  for (int i = 0; i < n; ++i) first[i] = p[i];
+  return load_bf16(first);
 }
 inline void store_bf16(uint16_t* p, F32 a) {
   const __m256i bits = _mm256_castps_si256(a.v);
@@ -59,6 +72,22 @@ inline float reduce_max(F32 a) {
   __m128 x = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
   x = _mm_max_ps(x, _mm_movehl_ps(x, x));
   return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+inline F32 reduce_add_rows(const F32 (&rows)[kLanes]) {
+  // Transposes while it adds: pairs of lanes, then of pairs, then of halves.
+  const auto add_pairs = [](F32 a, F32 b) {
+    return _mm256_castps_pd(_mm256_add_ps(_mm256_unpacklo_ps(a.v, b.v), _mm256_unpackhi_ps(a.v, b.v)));
+  };
+  const auto add_quads = [&](const F32* r) {
+    const __m256d low = add_pairs(r[0], r[1]);
+    const __m256d high = add_pairs(r[2], r[3]);
+    return _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(low, high)),
+                         _mm256_castpd_ps(_mm256_unpackhi_pd(low, high)));
+  };
+  const __m256 a = add_quads(rows);
+  const __m256 b = add_quads(rows + 4);
+  return {_mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31))};
 }
 
 inline F32 round_nearest(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }

@@ -1,4 +1,4 @@
-// AVX-512 F, BW, VL, DQ: sixteen floats. See simd.h.
+// AVX-512 F, BW, VL, DQ, VNNI: sixteen floats. See simd.h.
 #pragma once
 
 #include <immintrin.h>
@@ -25,8 +25,20 @@ inline F32 load_bf16(const uint16_t* p) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
+struct BF16Pair {
+  F32 even, odd;
+};
+inline BF16Pair load_bf16_pair(const uint16_t* p) {
+  const __m512i words = _mm512_loadu_si512(p);
+  const __m512i odd = _mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
+  return {{_mm512_castsi512_ps(_mm512_slli_epi32(words, 16))}, {_mm512_castsi512_ps(odd)}};
+}
 inline F32 load_f16(const uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline F32 load_bf16_n(const uint16_t* p, int n) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
 inline void store_bf16(uint16_t* p, F32 a) {
   const __m512i bits = _mm512_castps_si512(a.v);
@@ -49,6 +61,25 @@ inline F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 
 inline float reduce_add(F32 a) { return _mm512_reduce_add_ps(a.v); }
 inline float reduce_max(F32 a) { return _mm512_reduce_max_ps(a.v); }
+
+inline F32 reduce_add_rows(const F32 (&rows)[kLanes]) {
+  // Transposes while it adds: pairs of lanes, then of pairs, then of 128-bit quarters.
+  const auto add_pairs = [](F32 a, F32 b) {
+    return _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v)));
+  };
+  const auto add_quads = [&](const F32* r) {
+    const __m512d low = add_pairs(r[0], r[1]);
+    const __m512d high = add_pairs(r[2], r[3]);
+    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)),
+                         _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+  };
+  const auto add_quarters = [](__m512 a, __m512 b) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+  };
+  const __m512 a = add_quarters(add_quads(rows), add_quads(rows + 4));
+  const __m512 b = add_quarters(add_quads(rows + 8), add_quads(rows + 12));
+  return {add_quarters(a, b)};
+}
 
 inline F32 round_nearest(F32 a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 /// a * 2^n for integral n.

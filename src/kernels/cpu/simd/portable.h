@@ -40,8 +40,17 @@ inline void store_n(float* p, F32 a, int n) {
 inline F32 load_bf16(const uint16_t* p) {
   return lanes([=](int i) { return bf16_to_f32(p[i]); });
 }
+struct BF16Pair {
+  F32 even, odd;
+};
+inline BF16Pair load_bf16_pair(const uint16_t* p) {
+  return {lanes([=](int i) { return bf16_to_f32(p[2 * i]); }), lanes([=](int i) { return bf16_to_f32(p[2 * i + 1]); })};
+}
 inline F32 load_f16(const uint16_t* p) {
   return lanes([=](int i) { return f16_to_f32(p[i]); });
+}
+inline F32 load_bf16_n(const uint16_t* p, int n) {
+  return lanes([=](int i) { return i < n ? bf16_to_f32(p[i]) : 0.0f; });
 }
 inline void store_bf16(uint16_t* p, F32 a) {
   for (int i = 0; i < kLanes; ++i) p[i] = f32_to_bf16(a.v[i]);
@@ -78,6 +87,10 @@ inline float reduce_max(F32 a) {
   float best = a.v[0];
   for (float x : a.v) best = x > best ? x : best;
   return best;
+}
+
+inline F32 reduce_add_rows(const F32 (&rows)[kLanes]) {
+  return lanes([&](int i) { return reduce_add(rows[i]); });
 }
 
 /// Nearest integer, ties to even, for |a| < 2^22: adding 1.5 * 2^23 leaves no fraction bits.

@@ -4,10 +4,13 @@
 //
 //   kLanes                             floats in a vector: 8 (portable, avx2) or 16 (avx512)
 //   zero, set1, load, store            unaligned
-//   load_n, store_n                    the first n < kLanes lanes, the rest read as 0 and not written
+//   load_n, load_bf16_n, store_n       the first n < kLanes lanes, the rest read as 0 and not written
 //   load_bf16, load_f16, store_bf16    16-bit floats; stores round to nearest even
+//   load_bf16_pair                     2 * kLanes of them, the even and the odd ones apart
 //   + - * / max min fma(a, b, c)       fma = a * b + c in one rounding (portable: two)
-//   reduce_add, reduce_max, exp        exp: relative error under 3e-7 on [-87, 88]; below -87.3 gives 0
+//   reduce_add, reduce_max             over the lanes of one vector
+//   reduce_add_rows(rows)              lane i is the sum over the lanes of rows[i], for kLanes rows
+//   exp                                exp: relative error under 3e-7 on [-87, 88]; below -87.3 gives 0
 #pragma once
 
 #if defined(VORTEX_ISA_avx512)
