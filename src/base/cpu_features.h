@@ -40,7 +40,7 @@ std::string feature_names(const CpuFeatures& features);
 enum class Isa {
   kPortable,  // plain C++
   kAvx2,      // avx2, fma, f16c, bmi, bmi2
-  kAvx512,    // and avx512 f, bw, dq, vl, vnni, vnni
+  kAvx512,    // and avx512 f, bw, dq, vl, vnni
 };
 
 std::string_view isa_name(Isa isa);

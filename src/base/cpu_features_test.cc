@@ -20,7 +20,6 @@ CpuFeatures avx2_machine() {
 CpuFeatures avx512_machine() {
   CpuFeatures features = avx2_machine();
   features.avx512f = features.avx512bw = features.avx512dq = features.avx512vl = features.avx512_vnni = true;
-  features.avx512_vnni = true;
   return features;
 }
 
