@@ -1,0 +1,216 @@
+// Writing a flow: which pages of a long context a row of attention reads.
+//
+//   struct BlockSparse : vortex::Flow {
+//     Fields create_cache(const PageShape& s) override { return {{"centroids", {1, s.head_dim}}}; }
+//     void forward_cache(CacheScope& c) override { c.write("centroids", mean(c["k"], 1)); }
+//     Score forward_indexer(const Tensor& q, IndexerScope& c) override {
+//       return top_k(gemm(mean(q, 1), c["centroids"]));
+//     }
+//   };
+//   VORTEX_FLOW("block_sparse_attention", BlockSparse)
+//
+// The methods run once, when the flow is compiled: they record operators, a Tensor holds no numbers. A mistake (shape,
+// format, side) ends the recording with an error that names the operator, the shapes and the line here.
+//
+// A Tensor is [L, rows, cols]. Formats: batched (the query; L = 1), paged (a field; L = pages), ragged (a result with
+// one value a page). L = 1 repeats over the pages, inner axes broadcast when one of them is 1; a result is batched iff
+// all inputs are. In forward_cache L is 1: one finished page of one kv head, `k` and `v` [1, page_tokens, head_dim].
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vortex {
+
+namespace flow {
+class Tracer;
+}
+
+/// What a flow is compiled for.
+struct PageShape {
+  int page_tokens;  // tokens in a page
+  int head_dim;     // width of keys and queries
+  int group;        // query heads that share a kv head
+};
+
+/// Inner shape of a field; storage is "flow" (bfloat16 unless configured), "float32", "bfloat16" or "float16".
+struct FieldShape {
+  int rows;
+  int cols;
+  std::string storage = "flow";
+};
+struct Field {
+  std::string name;
+  FieldShape shape;
+};
+using Fields = std::vector<Field>;
+
+using SourceLocation = std::source_location;
+
+/// A recorded value. Cheap to copy; valid while the flow is being recorded.
+class Tensor {
+ public:
+  Tensor() = default;
+
+ private:
+  friend class flow::Tracer;
+  flow::Tracer* tracer_ = nullptr;
+  int value_ = -1;
+};
+
+/// The output of forward_indexer: what an output operator returns.
+class Score {
+ public:
+  Score() = default;
+
+ private:
+  friend class flow::Tracer;
+  flow::Tracer* tracer_ = nullptr;
+  int output_ = -1;
+};
+
+/// Result of top_k(score, k): a set of pages, to be joined by unite().
+class PageSet {
+ public:
+  PageSet() = default;
+
+ private:
+  friend class flow::Tracer;
+  Tensor set_;
+};
+
+/// A field's name together with the place it was written.
+struct FieldName {
+  FieldName(const char* text, SourceLocation at = SourceLocation::current()) : name(text), where(at) {}  // NOLINT
+  FieldName(std::string text, SourceLocation at = SourceLocation::current())
+      : name(std::move(text)), where(at) {}  // NOLINT
+  std::string name;
+  SourceLocation where;
+};
+
+/// One finished page of one kv head.
+class CacheScope {
+ public:
+  Tensor operator[](const FieldName& field);  // "k", "v" (MLA: "latent")
+  void write(const FieldName& field, const Tensor& value);
+  void fill(const FieldName& field, float value);
+
+ private:
+  friend class flow::Tracer;
+  explicit CacheScope(flow::Tracer* tracer) : tracer_(tracer) {}
+  flow::Tracer* tracer_;
+};
+
+/// One row: a sequence and a kv head.
+class IndexerScope {
+ public:
+  Tensor operator[](const FieldName& field);  // paged [S, rows, cols]
+  Tensor load(const FieldName& field);        // what earlier steps saved, ragged
+  void save(const FieldName& field, const Tensor& value);
+
+ private:
+  friend class flow::Tracer;
+  explicit IndexerScope(flow::Tracer* tracer) : tracer_(tracer) {}
+  flow::Tracer* tracer_;
+};
+
+class Flow {
+ public:
+  // So that a flow's own text needs no vortex:: before these names.
+  using Tensor = vortex::Tensor;
+  using Score = vortex::Score;
+  using PageSet = vortex::PageSet;
+  using Fields = vortex::Fields;
+  using PageShape = vortex::PageShape;
+  using CacheScope = vortex::CacheScope;
+  using IndexerScope = vortex::IndexerScope;
+
+  virtual ~Flow() = default;
+  /// Names and inner shapes of what the flow remembers of a page. `k` and `v` are always there.
+  virtual Fields create_cache(const PageShape& shape) = 0;
+  /// Writes every declared field from the page's tokens. Runs when a page becomes full.
+  virtual void forward_cache(CacheScope& cache) = 0;
+  /// Scores the pages for q [1, group, head_dim]; ends in exactly one output operator. Runs each decode step.
+  virtual Score forward_indexer(const Tensor& q, IndexerScope& cache) = 0;
+};
+
+#define VORTEX_AT SourceLocation at = SourceLocation::current()
+
+/// out[s, a, b] = sum_k y[s, a, k] * x[s, b, k]: [.., Ny, Nx]. x with leading 1 serves all pages.
+Tensor gemm(const Tensor& x, const Tensor& y, VORTEX_AT);
+/// gemm of one query row and one row a page: [.., 1, 1].
+Tensor gemv(const Tensor& x, const Tensor& y, VORTEX_AT);
+
+// Reductions over axis `dim`, kept with size 1. dim 0 (forward_indexer only) runs over the middle pages of a row and
+// gives a batched value.
+Tensor sum(const Tensor& x, int dim, VORTEX_AT);  // forward_indexer only
+Tensor mean(const Tensor& x, int dim, VORTEX_AT);
+Tensor max(const Tensor& x, int dim, VORTEX_AT);
+Tensor min(const Tensor& x, int dim, VORTEX_AT);
+Tensor l2norm(const Tensor& x, int dim, VORTEX_AT);       // square root of the sum of squares
+Tensor log_sum_exp(const Tensor& x, int dim, VORTEX_AT);  // forward_indexer only
+Tensor std_dev(const Tensor& x, int dim, VORTEX_AT);      // forward_cache only; of the population
+
+// The same over each k consecutive elements of axis 1 or 2 (forward_cache only).
+Tensor mean_interleave(const Tensor& x, int dim = 1, int k = 2, VORTEX_AT);
+Tensor max_interleave(const Tensor& x, int dim = 1, int k = 2, VORTEX_AT);
+Tensor min_interleave(const Tensor& x, int dim = 1, int k = 2, VORTEX_AT);
+Tensor l2norm_interleave(const Tensor& x, int dim = 1, int k = 2, VORTEX_AT);
+
+// Elementwise.
+Tensor multiply(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor add(const Tensor& x, const Tensor& y, float alpha = 1, float beta = 1, VORTEX_AT);  // alpha * x + beta * y
+Tensor maximum(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor minimum(const Tensor& x, const Tensor& y, VORTEX_AT);
+// 0 where the comparison x ? y holds, else -1e30.
+Tensor where_equal(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor where_not_equal(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor where_greater(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor where_greater_equal(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor where_less(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor where_less_equal(const Tensor& x, const Tensor& y, VORTEX_AT);
+Tensor relu(const Tensor& x, float alpha = 0, float beta = 0, VORTEX_AT);     // x if x >= alpha, else beta
+Tensor sigmoid(const Tensor& x, float alpha = 0, float beta = 0, VORTEX_AT);  // 1 / (1 + exp(beta * x + alpha))
+Tensor silu(const Tensor& x, float alpha = 0, float beta = 0, VORTEX_AT);     // x / (1 + exp(beta * x + alpha))
+Tensor add_mul(const Tensor& x, float alpha = 0, float beta = 1, VORTEX_AT);  // beta * x + alpha
+Tensor abs(const Tensor& x, float alpha = 0, float beta = 1, VORTEX_AT);
+Tensor log(const Tensor& x, float alpha = 0, float beta = 1, VORTEX_AT);
+Tensor exp(const Tensor& x, float alpha = 0, float beta = 1, VORTEX_AT);
+
+// Over the middle pages of a row (dim is 0).
+Tensor softmax(const Tensor& x, int dim, float scale = 1, VORTEX_AT);
+Tensor normalize(const Tensor& x, int dim, VORTEX_AT);  // divided by its L2 norm
+/// Causal: out[s] = sum_t weight[t] * x[s - t]; weight is [taps, rows, cols], flat.
+Tensor conv1d(const Tensor& x, const std::vector<float>& weight, int taps, VORTEX_AT);
+
+// Layout and masks.
+Tensor transpose(const Tensor& x, VORTEX_AT);
+Tensor reshape(const Tensor& x, int rows, int cols, VORTEX_AT);
+/// alpha where start <= index < end on axis `dim`, else beta; x gives the shape only.
+Tensor mask_slice(const Tensor& x, int start, int end, int dim, float alpha = 1, float beta = 0, VORTEX_AT);
+/// Kronecker product on the named axes, x's index slow; the other axis broadcasts.
+Tensor kron(const Tensor& x, const Tensor& y, const std::vector<int>& dims, VORTEX_AT);
+/// Random signs and an orthonormal Walsh-Hadamard transform of the last axis: keeps dot products, spreads outliers.
+Tensor rotate(const Tensor& x, VORTEX_AT);
+
+// Outputs: score is ragged [S, 1, 1]. Higher is better, ties go to the lower page.
+Score top_k(const Tensor& score, VORTEX_AT);  // as many pages as the budget leaves
+/// Like top_k, but may stop early once a share of 1 - tolerate_ratio of the true pages is certain.
+Score approx_top_k(const Tensor& score, float tolerate_ratio, VORTEX_AT);
+/// The fewest pages whose softmax(score) mass reaches `mass`, at least and at most as many (within the budget).
+Score top_p(const Tensor& score, float mass, int at_least, int at_most, VORTEX_AT);
+PageSet top_k(const Tensor& score, int k, VORTEX_AT);
+Score unite(const PageSet& a, const PageSet& b, VORTEX_AT);
+
+#undef VORTEX_AT
+
+}  // namespace vortex
+
+/// Makes a class loadable from a shared object under a name. One flow a file.
+#define VORTEX_FLOW(name, Class)                                                                    \
+  extern "C" __attribute__((visibility("default"))) const char* vortex_flow_name() { return name; } \
+  extern "C" __attribute__((visibility("default"))) vortex::Flow* vortex_flow_create() { return new Class; }

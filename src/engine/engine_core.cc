@@ -1,0 +1,250 @@
+#include "engine/engine_core.h"
+
+#include <algorithm>
+
+#include "base/cpu_features.h"
+#include "engine/step_plan.h"
+#include "flows/registry.h"
+
+namespace vortex {
+namespace {
+
+constexpr int kDefaultBlockSize = 16;
+
+DType kv_dtype(const EngineOptions& options, const ModelConfig& config) {
+  if (options.kv_cache_dtype != "auto") return *parse_dtype(options.kv_cache_dtype);
+  const bool full = options.dtype == "float32" || (options.dtype == "auto" && config.stored_dtype == DType::kF32);
+  return full ? DType::kF32 : DType::kBF16;
+}
+
+Error unsupported(const char* where, std::string message, std::string hint) {
+  return {ErrorCode::kUnsupported, where, std::move(message), std::move(hint)};
+}
+
+/// Settings that a later version will honour are refused, not ignored.
+Status check_supported(const EngineOptions& options) {
+  if (options.device == "cuda")
+    return unsupported("--device", "this build has no CUDA backend", "use --device cpu or auto");
+  if (!options.vortex) return {};
+  if (!options.vortex->module_name)
+    return Error{ErrorCode::kConfiguration, "vortex config", "module_name: no flow is named",
+                 "`vortex flow list` shows the built-in ones"};
+  if (options.vortex->module_path)
+    return unsupported("vortex config", "module_path: flows are built in so far", "name one with module_name alone");
+  if (options.vortex->schedule_policy)
+    return unsupported("vortex config", "schedule_policy: only the default budget so far",
+                       "set topk_val and topk_ratio");
+  const DType dtype = options.vortex->field_dtype();
+  if (dtype != DType::kBF16 && dtype != DType::kF32)
+    return unsupported("vortex config", fmt::format("dtype: {} fields are not built", options.vortex->dtype),
+                       "use bfloat16 or float32");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
+                                                       const text::Tokenizer* tokenizer) {
+  VORTEX_RETURN_IF_ERROR(check_supported(options));
+  VORTEX_RETURN_IF_ERROR(best_isa());
+  std::unique_ptr<EngineCore> core(new EngineCore);
+  core->options_ = options;
+  core->files_ = std::move(files);
+  core->tokenizer_ = tokenizer;
+  core->pool_ = std::make_unique<WorkerPool>(options.threads > 0 ? options.threads : usable_threads());
+  core->device_ = device::make_cpu_device();
+  core->dense_ = kernels::make_cpu_dense_ops(core->pool_.get());
+  core->attention_ = attention::make_cpu_attention_ops(core->pool_.get());
+  const model::Backend backend{core->dense_.get(), core->attention_.get()};
+  VORTEX_ASSIGN_OR_RETURN(core->decoder_, model::Decoder::load(*core->files_, backend));
+  core->eos_ids_.assign(core->config().eos_ids.begin(), core->config().eos_ids.end());
+  VORTEX_RETURN_IF_ERROR(core->compile_flow());
+  VORTEX_RETURN_IF_ERROR(core->allocate_pages());
+  return core;
+}
+
+Status EngineCore::compile_flow() {
+  if (!options_.vortex) return {};
+  const VortexConfig& c = *options_.vortex;
+  const ModelConfig& m = config();
+  VORTEX_RETURN_IF_ERROR(validate(c, m.layers));
+  VORTEX_ASSIGN_OR_RETURN(const auto definition, flows::make_flow(*c.module_name));
+  const flow::FlowShape shape{.group = m.heads / m.kv_heads,
+                              .head_dim = m.head_dim,
+                              .page_tokens = static_cast<int>(c.block_size),
+                              .kv_dtype = kv_dtype(options_, m)};
+  flow::FlowOptions flow_options;
+  flow_options.dtype = c.field_dtype();
+  VORTEX_ASSIGN_OR_RETURN(flow_, flow::CompiledFlow::compile(*definition, shape, flow_options, pool_.get()));
+  sparsity_.flow = flow_.get();
+  sparsity_.layers.assign(static_cast<size_t>(m.layers), true);
+  for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
+    sparsity_.layers[static_cast<size_t>(layer)] = false;
+  report_template_.active = true;
+  report_template_.flow = *c.module_name;
+  for (int i = 0; i < m.layers; ++i)
+    if (sparsity_.layers[static_cast<size_t>(i)]) report_template_.layers_sparse.push_back(i);
+  return {};
+}
+
+kv::KvLayout EngineCore::layout() const {
+  const int page_tokens = options_.vortex ? static_cast<int>(options_.vortex->block_size) : kDefaultBlockSize;
+  kv::KvLayout layout{.kv_heads = config().kv_heads, .page_tokens = page_tokens};
+  layout.slab_tokens = options_.page_size > 0 ? static_cast<int>(options_.page_size) : page_tokens;
+  for (int i = 0; i < config().layers; ++i) {
+    auto& fields = layout.layer_fields.emplace_back(decoder_->kv_fields(page_tokens, kv_dtype(options_, config())));
+    if (flow_ == nullptr || !sparsity_.layers[static_cast<size_t>(i)]) continue;
+    fields.insert(fields.end(), flow_->fields().begin(), flow_->fields().end());
+  }
+  return layout;
+}
+
+Status EngineCore::allocate_pages() {
+  kv::KvLayout pages = layout();
+  if (pages.slab_tokens % pages.page_tokens != 0) {
+    if (options_.vortex) {
+      return Error{ErrorCode::kConfiguration, "--page-size",
+                   fmt::format("{} is not a multiple of the block size {}", pages.slab_tokens, pages.page_tokens), ""};
+    }
+    pages.page_tokens = pages.slab_tokens;  // dense: nothing depends on the block size
+    for (auto& fields : pages.layer_fields) fields = decoder_->kv_fields(pages.page_tokens, fields[0].dtype);
+  }
+  report_template_.page_size = pages.page_tokens;
+  limits_.max_length = options_.max_model_len > 0 ? options_.max_model_len : config().max_position_embeddings;
+  if (limits_.max_length > config().max_position_embeddings) {
+    return Error{
+        ErrorCode::kConfiguration, "--max-model-len",
+        fmt::format("{} is more than the model's context of {}", limits_.max_length, config().max_position_embeddings),
+        "lower it"};
+  }
+  limits_.max_sequences = static_cast<int>(options_.max_num_seqs);
+  limits_.max_batched_tokens = static_cast<int>(std::max(options_.max_num_batched_tokens, options_.max_num_seqs));
+  const int64_t slab_bytes = pages.slab_bytes();
+  const int64_t bytes =
+      options_.kv_cache_memory_bytes > 0 ? options_.kv_cache_memory_bytes : default_pool_bytes(slab_bytes);
+  const int64_t most = INT32_MAX / (int64_t{pages.kv_heads} * (pages.slab_tokens / pages.page_tokens));
+  const int64_t slabs = std::min(bytes / slab_bytes, most);
+  if (slabs < 2) {
+    return Error{ErrorCode::kResourceExhausted, "kv cache",
+                 fmt::format("{} bytes hold {} slabs of {} bytes", bytes, slabs, slab_bytes),
+                 "raise --kv-cache-memory-bytes"};
+  }
+  limits_.max_length = std::min(limits_.max_length, slabs * pages.slab_tokens);
+  VORTEX_ASSIGN_OR_RETURN(store_, kv::KvStore::create(pages, static_cast<int32_t>(slabs), device_.get()));
+  for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
+  allocator_ = std::make_unique<kv::SlabAllocator>(static_cast<int32_t>(slabs));
+  scheduler_ = std::make_unique<sched::Scheduler>(limits_, allocator_.get(), pages.slab_tokens);
+  return {};
+}
+
+/// Room for every sequence at full length, but at most 40 % of the memory this process may use.
+int64_t EngineCore::default_pool_bytes(int64_t slab_bytes) const {
+  const kv::KvLayout pages = layout();
+  const int64_t slabs = (limits_.max_length + pages.slab_tokens - 1) / pages.slab_tokens;
+  const double wanted =
+      static_cast<double>(slabs) * static_cast<double>(limits_.max_sequences) * static_cast<double>(slab_bytes);
+  return static_cast<int64_t>(std::min(wanted, 0.4 * static_cast<double>(memory_limit_bytes())));
+}
+
+Status EngineCore::add(uint64_t id, GenerateRequest request, StreamCallback callback) {
+  VORTEX_RETURN_IF_ERROR(sample::validate(request.sampling));
+  for (int32_t token : request.prompt) {
+    if (token < 0 || token >= config().vocab_size) {
+      return Error{ErrorCode::kInvalidArgument, "prompt",
+                   fmt::format("token id {} is not in the vocabulary of {}", token, config().vocab_size), ""};
+    }
+  }
+  auto generation = std::make_unique<Generation>(id, std::move(request), std::move(callback), tokenizer_, eos_ids_,
+                                                 limits_.max_length, options_.seed);
+  generation->sparsity() = report_template_;
+  auto sequence =
+      std::make_unique<sched::Sequence>(id, generation->prompt(), allocator_.get(), store_->layout().slab_tokens);
+  VORTEX_RETURN_IF_ERROR(scheduler_->add(std::move(sequence)));
+  generations_.emplace(id, std::move(generation));
+  return {};
+}
+
+void EngineCore::cancel(uint64_t id) {
+  const auto found = generations_.find(id);
+  if (found == generations_.end()) return;
+  scheduler_->remove(id);
+  found->second->cancel();
+  generations_.erase(found);
+}
+
+void EngineCore::cancel_all() {
+  while (!generations_.empty()) cancel(generations_.begin()->first);
+}
+
+void EngineCore::step() {
+  const sched::StepBatch scheduled = scheduler_->next_step();
+  VORTEX_CHECK(!scheduled.empty() || scheduler_->idle(), "nothing to run with {} waiting", scheduler_->waiting());
+  if (scheduled.empty()) return;
+  fill_batch(scheduled);
+  logits_.resize(batch_.logit_tokens.size() * static_cast<size_t>(config().vocab_size));
+  const Status status = decoder_->forward(batch_, views_, sparsity_, logits_.data());
+  if (!status.ok()) return fail_batch(scheduled, status.error());
+  report_decodes(scheduled);
+  scheduler_->finish_step(scheduled);
+  sample(scheduled);
+}
+
+void EngineCore::fill_batch(const sched::StepBatch& scheduled) {
+  batch_.clear();
+  const VortexConfig* vortex = options_.vortex ? &*options_.vortex : nullptr;
+  batch_.plan.kv_heads = config().kv_heads;
+  batch_.plan.reserved_bos = vortex ? static_cast<int>(vortex->block_reserved_bos) : 1;
+  batch_.plan.reserved_eos = vortex ? static_cast<int>(vortex->block_reserved_eos) : 1;
+  for (const sched::Chunk& chunk : scheduled) {
+    const sched::Sequence& s = *chunk.sequence;
+    generations_.at(s.id)->on_start();
+    for (int64_t i = s.computed; i < s.computed + chunk.count; ++i) {
+      batch_.ids.push_back(s.tokens[static_cast<size_t>(i)]);
+      batch_.positions.push_back(static_cast<int32_t>(i));
+    }
+    batch_.slices.push_back({s.table.slabs(), s.computed, chunk.count});
+    if (chunk.last) batch_.logit_tokens.push_back(batch_.tokens() - 1);
+    if (!chunk.decode) continue;
+    ++batch_.decodes;
+    batch_.plan.sequences.push_back(
+        plan_sequence(s.table.slabs(), s.computed + 1, store_->layout().page_tokens, vortex));
+  }
+}
+
+void EngineCore::report_decodes(const sched::StepBatch& scheduled) {
+  if (flow_ == nullptr) return;
+  const auto rows = static_cast<int64_t>(report_template_.layers_sparse.size()) * config().kv_heads;
+  for (int64_t i = 0; i < batch_.decodes; ++i) {
+    const SequencePlan& plan = batch_.plan.sequences[static_cast<size_t>(i)];
+    generations_.at(scheduled[static_cast<size_t>(i)].sequence->id)
+        ->on_decode(rows * plan.pages, rows * plan.selected, plan.sparse());
+  }
+}
+
+void EngineCore::sample(const sched::StepBatch& scheduled) {
+  size_t row = 0;
+  const auto vocab = static_cast<size_t>(config().vocab_size);
+  for (const sched::Chunk& chunk : scheduled) {
+    const uint64_t id = chunk.sequence->id;
+    Generation& generation = *generations_.at(id);
+    if (!chunk.last) {
+      generation.on_progress(chunk.sequence->computed);
+      continue;
+    }
+    const auto logits = std::span(logits_).subspan(row++ * vocab, vocab);
+    if (!generation.on_logits(logits, chunk.sequence)) continue;
+    generations_.erase(id);
+    scheduler_->remove(id);
+  }
+}
+
+void EngineCore::fail_batch(const sched::StepBatch& scheduled, const Error& error) {
+  for (const sched::Chunk& chunk : scheduled) {
+    const uint64_t id = chunk.sequence->id;
+    generations_.at(id)->fail(error);
+    generations_.erase(id);
+    scheduler_->remove(id);
+  }
+}
+
+}  // namespace vortex

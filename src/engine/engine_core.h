@@ -1,0 +1,82 @@
+// EngineCore: model, pages, scheduler and flow, one step at a time. Single-threaded: the engine thread owns it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attention/attention.h"
+#include "base/worker_pool.h"
+#include "device/device.h"
+#include "engine/generation.h"
+#include "engine/options.h"
+#include "flow/flow.h"
+#include "kernels/dense_ops.h"
+#include "kv/index/slab_allocator.h"
+#include "kv/store/kv_store.h"
+#include "loader/model_files.h"
+#include "model/decoder.h"
+#include "sched/scheduler.h"
+
+namespace vortex {
+
+class EngineCore {
+ public:
+  /// Loads the model of `files` and lays out its pages. `options.model` was opened by the caller.
+  static Result<std::unique_ptr<EngineCore>> create(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
+                                                    const text::Tokenizer* tokenizer);
+
+  /// Queues a request; one that can never run is refused at once.
+  Status add(uint64_t id, GenerateRequest request, StreamCallback callback);
+  /// Ends a request; nothing happens when it is not there (it may have just finished).
+  void cancel(uint64_t id);
+  void cancel_all();
+
+  bool idle() const { return scheduler_->idle(); }
+  /// Runs one step of the batch: prompts advance by chunks, decodes by a token.
+  void step();
+
+  const ModelConfig& config() const { return decoder_->config(); }
+  int64_t max_length() const { return limits_.max_length; }
+  int64_t kv_bytes() const { return store_->bytes(); }
+  int threads() const { return pool_->size(); }
+  const std::optional<VortexConfig>& vortex() const { return options_.vortex; }
+  const flow::CompiledFlow* flow() const { return flow_.get(); }
+
+ private:
+  EngineCore() = default;
+  Status compile_flow();
+  Status allocate_pages();
+  void fill_batch(const sched::StepBatch& scheduled);
+  void report_decodes(const sched::StepBatch& scheduled);
+  void sample(const sched::StepBatch& scheduled);
+  void fail_batch(const sched::StepBatch& scheduled, const Error& error);
+  kv::KvLayout layout() const;
+  int64_t default_pool_bytes(int64_t slab_bytes) const;
+
+  EngineOptions options_;
+  std::unique_ptr<ModelFiles> files_;
+  const text::Tokenizer* tokenizer_ = nullptr;
+  std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<device::Device> device_;
+  std::unique_ptr<kernels::DenseOps> dense_;
+  std::unique_ptr<attention::AttentionOps> attention_;
+  std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<flow::CompiledFlow> flow_;
+  model::Sparsity sparsity_;
+  SparsityReport report_template_;
+  std::unique_ptr<kv::KvStore> store_;
+  std::vector<PageView> views_;
+  std::unique_ptr<kv::SlabAllocator> allocator_;
+  sched::Limits limits_;
+  std::unique_ptr<sched::Scheduler> scheduler_;
+  std::map<uint64_t, std::unique_ptr<Generation>> generations_;
+  std::vector<int32_t> eos_ids_;
+
+  model::Batch batch_;
+  std::vector<float> logits_;
+};
+
+}  // namespace vortex

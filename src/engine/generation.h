@@ -1,0 +1,68 @@
+// Generation: one request while it runs: its sampler, its text, its clock, its report.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "engine/completion.h"
+#include "sample/sampler.h"
+#include "sample/stop_matcher.h"
+#include "sched/sequence.h"
+#include "text/incremental_decoder.h"
+#include "text/tokenizer.h"
+
+namespace vortex {
+
+class Generation {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `tokenizer` may be null: then there is no text. `eos_ids` end the text unless the request ignores them;
+  /// `max_length` bounds prompt and answer together.
+  Generation(uint64_t id, GenerateRequest request, StreamCallback callback, const text::Tokenizer* tokenizer,
+             std::span<const int32_t> eos_ids, int64_t max_length, uint64_t engine_seed);
+
+  uint64_t id() const { return id_; }
+  const std::vector<int32_t>& prompt() const { return prompt_; }
+
+  /// The request's first chunk is about to run.
+  void on_start();
+  /// A step computed tokens of the sequence up to `computed`.
+  void on_progress(int64_t computed);
+  /// Counts a decode step's pages.
+  void on_decode(int64_t pages_held, int64_t pages_read, bool sparse);
+  /// Chooses the next token from `logits` (scratch afterwards), streams its text and appends it to the sequence.
+  /// True when the request is finished.
+  bool on_logits(std::span<float> logits, sched::Sequence* sequence);
+
+  /// Ends the request early; the callback hears of it.
+  void cancel();
+  void fail(const Error& error);
+
+  SparsityReport& sparsity() { return completion_.sparsity; }
+
+ private:
+  bool ends_text(int32_t token) const;
+  void note_time();
+  void emit(std::string_view text);
+  void emit_held_text();
+  void finish(FinishReason reason);
+
+  uint64_t id_;
+  std::vector<int32_t> prompt_;
+  sample::SamplingParams params_;
+  StreamCallback callback_;
+  std::vector<int32_t> end_ids_;     // eos and stop tokens
+  std::vector<int32_t> banned_now_;  // end_ids_ while min_tokens is not reached
+  int64_t max_tokens_;
+  sample::Sampler sampler_;
+  std::optional<text::IncrementalDecoder> decoder_;  // absent: token ids only
+  sample::StopMatcher stops_;
+  Completion completion_;
+  Clock::time_point arrived_, last_token_;
+  std::optional<Clock::time_point> started_;
+};
+
+}  // namespace vortex

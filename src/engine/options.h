@@ -1,0 +1,33 @@
+// EngineOptions: everything an engine is made from. Flags, environment and config files resolve to this.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/settings.h"
+#include "engine/vortex_config.h"
+
+namespace vortex {
+
+struct EngineOptions {
+  std::string model;                       // a local folder or .gguf (loader/hub resolves names to these)
+  std::string device = "auto";             // cpu, cuda, auto
+  std::string dtype = "auto";              // auto: as stored; float32 keeps K and V in float32
+  std::string kv_cache_dtype = "auto";     // auto: float32 where dtype is float32, else bfloat16
+  std::string load_format = "auto";        // dummy: random weights for a config
+  std::string generation_config = "auto";  // none: ignore the model's sampling suggestions
+  int threads = 0;                         // 0: every core this process may use
+  int64_t max_model_len = 0;               // 0: what the model was trained for
+  int64_t max_num_seqs = 8;                // sequences in one step
+  int64_t max_num_batched_tokens = 0;      // 0: 512 on the CPU
+  int64_t kv_cache_memory_bytes = 0;       // 0: room for max_num_seqs full contexts, at most 40 % of memory
+  int64_t page_size = 0;                   // tokens of a slab; 0: the block size
+  uint64_t seed = 0;
+  std::optional<VortexConfig> vortex;  // absent: dense
+};
+
+/// The options that the settings table holds; model and vortex are left for the caller.
+EngineOptions engine_options(const Settings& settings);
+
+}  // namespace vortex

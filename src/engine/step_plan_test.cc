@@ -1,0 +1,44 @@
+#include "engine/step_plan.h"
+
+#include <gtest/gtest.h>
+
+namespace vortex {
+namespace {
+
+VortexConfig config(int64_t topk, double ratio) {
+  VortexConfig c;
+  c.topk_val = topk;
+  c.topk_ratio = ratio;
+  c.block_reserved_bos = 1;
+  c.block_reserved_eos = 2;
+  return c;
+}
+
+TEST(StepPlanTest, BudgetIsTheLargerOfFixedAndShare) {
+  EXPECT_EQ(default_budget(config(29, 0.0), 1000), 32);
+  EXPECT_EQ(default_budget(config(29, 0.0625), 1000), 62) << "62.5 is cut";
+  EXPECT_EQ(default_budget(config(29, 0.0625), 512), 32);
+  EXPECT_EQ(default_budget(config(1, 0.1), 30), 4) << "3 in float32 is below bos + eos + topk";
+}
+
+TEST(StepPlanTest, LastPageCountsItsTokens) {
+  const SequencePlan full = plan_sequence({}, 32, 16, nullptr);
+  EXPECT_EQ(full.pages, 2);
+  EXPECT_EQ(full.last_tokens, 16);
+  const SequencePlan partial = plan_sequence({}, 33, 16, nullptr);
+  EXPECT_EQ(partial.pages, 3);
+  EXPECT_EQ(partial.last_tokens, 1);
+}
+
+TEST(StepPlanTest, ShortRowsAreDense) {
+  const VortexConfig c = config(29, 0.0);
+  EXPECT_FALSE(plan_sequence({}, 32 * 16, 16, &c).sparse());
+  const SequencePlan sparse = plan_sequence({}, 32 * 16 + 1, 16, &c);
+  EXPECT_TRUE(sparse.sparse());
+  EXPECT_EQ(sparse.pages, 33);
+  EXPECT_EQ(sparse.selected, 32);
+  EXPECT_FALSE(plan_sequence({}, 100000, 16, nullptr).sparse());
+}
+
+}  // namespace
+}  // namespace vortex

@@ -1,0 +1,205 @@
+#include "engine/vortex_config.h"
+
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/nearest_name.h"
+
+namespace vortex {
+namespace {
+
+using nlohmann::json;
+
+Error bad(const std::string& where, const std::string& key, const std::string& problem, const std::string& hint) {
+  return {ErrorCode::kConfiguration, where, fmt::format("{}: {}", key, problem), hint};
+}
+
+/// A whole number: an integer, or a float equal to one (spec/config.md 3.1).
+std::optional<int64_t> whole(const json& value) {
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double x = value.get<double>();
+  if (std::floor(x) != x || std::abs(x) > 0x1p53) return std::nullopt;
+  return static_cast<int64_t>(x);
+}
+
+bool read(const json& value, int64_t* out) {
+  const auto n = whole(value);
+  if (n) *out = *n;
+  return n.has_value();
+}
+
+bool read(const json& value, double* out) {
+  if (!value.is_number()) return false;
+  *out = value.get<double>();
+  return true;
+}
+
+bool read(const json& value, bool* out) {
+  if (!value.is_boolean()) return false;
+  *out = value.get<bool>();
+  return true;
+}
+
+bool read(const json& value, std::string* out) {
+  if (!value.is_string()) return false;
+  *out = value.get<std::string>();
+  return true;
+}
+
+bool read(const json& value, std::vector<int64_t>* out) {
+  if (!value.is_array()) return false;
+  out->clear();
+  for (const json& item : value) {
+    const auto n = whole(item);
+    if (!n) return false;
+    out->push_back(*n);
+  }
+  return true;
+}
+
+template <class T>
+bool read(const json& value, std::optional<T>* out) {
+  if (value.is_null()) {
+    out->reset();
+    return true;
+  }
+  return read(value, &out->emplace());
+}
+
+struct Field {
+  const char* name;
+  const char* type;
+  std::function<bool(VortexConfig&, const json&)> set;
+  std::function<json(const VortexConfig&)> get;
+};
+
+template <class T>
+json as_json(const T& value) {
+  return value;
+}
+template <class T>
+json as_json(const std::optional<T>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+template <class T>
+Field field(const char* name, const char* type, T VortexConfig::*member) {
+  return {name, type, [member](VortexConfig& c, const json& v) { return read(v, &(c.*member)); },
+          [member](const VortexConfig& c) { return as_json(c.*member); }};
+}
+
+const std::vector<Field>& fields() {
+  static const std::vector<Field> table = {
+      field("topk_val", "a whole number", &VortexConfig::topk_val),
+      field("max_topk_val", "a whole number or null", &VortexConfig::max_topk_val),
+      field("layers_skip", "a list of layer numbers or null", &VortexConfig::layers_skip),
+      field("block_reserved_bos", "a whole number", &VortexConfig::block_reserved_bos),
+      field("block_reserved_eos", "a whole number", &VortexConfig::block_reserved_eos),
+      field("max_seq_lens", "a whole number", &VortexConfig::max_seq_lens),
+      field("workload_chunk_size", "a whole number", &VortexConfig::workload_chunk_size),
+      field("dtype", "a string", &VortexConfig::dtype),
+      field("module_path", "a string or null", &VortexConfig::module_path),
+      field("module_name", "a string or null", &VortexConfig::module_name),
+      field("block_size", "a whole number", &VortexConfig::block_size),
+      field("topk_ratio", "a number", &VortexConfig::topk_ratio),
+      field("compilation_cache_dir", "a string or null", &VortexConfig::compilation_cache_dir),
+      field("schedule_policy", "a string or null", &VortexConfig::schedule_policy),
+      field("attention_backend", "a string", &VortexConfig::attention_backend),
+      field("impl_backend", "a string", &VortexConfig::impl_backend),
+      field("use_tensor_core", "true or false", &VortexConfig::use_tensor_core),
+  };
+  return table;
+}
+
+Status set_field(const std::string& key, const json& value, const std::string& where, VortexConfig* config) {
+  constexpr std::string_view kPrefix = "vortex_";
+  const std::string name = key.starts_with(kPrefix) ? key.substr(kPrefix.size()) : key;
+  std::vector<std::string> names;
+  for (const Field& f : fields()) {
+    if (name == f.name) {
+      if (f.set(*config, value)) return {};
+      return bad(where, key, fmt::format("{} is not {}", value.dump(), f.type), "");
+    }
+    names.emplace_back(f.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  return bad(where, key, "unknown key",
+             nearest.empty() ? "see docs/configuration.md" : "did you mean " + nearest + "?");
+}
+
+Status in_range(const char* key, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return {};
+  return bad("vortex config", key, fmt::format("{} is out of range", value), fmt::format("give {} to {}", low, high));
+}
+
+Status one_of(const char* key, const std::string& value, std::initializer_list<const char*> choices) {
+  std::string list;
+  for (const char* choice : choices) {
+    if (value == choice) return {};
+    list += list.empty() ? choice : fmt::format(", {}", choice);
+  }
+  return bad("vortex config", key, fmt::format("'{}' is not known", value), "give one of " + list);
+}
+
+Status power_of_two(const char* key, int64_t value) {
+  if ((value & (value - 1)) == 0) return {};
+  return bad("vortex config", key, fmt::format("{} is not a power of two", value), "");
+}
+
+}  // namespace
+
+Result<std::optional<VortexConfig>> parse_vortex_config(std::string_view text, const std::string& where) {
+  constexpr int kMaxDepth = 64;
+  bool too_deep = false;
+  const auto limit = [&](int depth, json::parse_event_t, json&) { return !(too_deep |= depth > kMaxDepth); };
+  const json object = json::parse(text, limit, /*allow_exceptions=*/false);
+  if (object.is_discarded() || too_deep)
+    return Error{ErrorCode::kConfiguration, where, "not valid JSON", "quote keys and strings with \""};
+  if (!object.is_object())
+    return Error{ErrorCode::kConfiguration, where, "not a JSON object", "write {\"topk_val\": 30}"};
+  VortexConfig config;
+  bool enabled = true;
+  for (const auto& [key, value] : object.items()) {
+    if (key == "enable_vortex_sparsity") {
+      if (!read(value, &enabled)) return bad(where, key, fmt::format("{} is not true or false", value.dump()), "");
+      continue;
+    }
+    VORTEX_RETURN_IF_ERROR(set_field(key, value, where, &config));
+  }
+  if (!enabled) return std::optional<VortexConfig>();
+  VORTEX_RETURN_IF_ERROR(validate(config, 0));
+  return std::optional<VortexConfig>(std::move(config));
+}
+
+Status validate(const VortexConfig& c, int layers) {
+  VORTEX_RETURN_IF_ERROR(in_range("topk_val", c.topk_val, 1, 1 << 20));
+  if (c.max_topk_val) VORTEX_RETURN_IF_ERROR(in_range("max_topk_val", *c.max_topk_val, 1, 1 << 20));
+  VORTEX_RETURN_IF_ERROR(in_range("block_reserved_bos", c.block_reserved_bos, 0, 1 << 16));
+  VORTEX_RETURN_IF_ERROR(in_range("block_reserved_eos", c.block_reserved_eos, 1, 1 << 16));
+  VORTEX_RETURN_IF_ERROR(in_range("max_seq_lens", c.max_seq_lens, -1, int64_t{1} << 30));
+  VORTEX_RETURN_IF_ERROR(in_range("workload_chunk_size", c.workload_chunk_size, 1, 1 << 20));
+  VORTEX_RETURN_IF_ERROR(power_of_two("workload_chunk_size", c.workload_chunk_size));
+  VORTEX_RETURN_IF_ERROR(in_range("block_size", c.block_size, 4, 1024));
+  VORTEX_RETURN_IF_ERROR(power_of_two("block_size", c.block_size));
+  if (!(c.topk_ratio >= 0.0 && c.topk_ratio <= 1.0))
+    return bad("vortex config", "topk_ratio", fmt::format("{} is out of range", c.topk_ratio), "give 0 to 1");
+  VORTEX_RETURN_IF_ERROR(one_of("dtype", c.dtype, {"bfloat16", "float16", "float32", "fp8_e5m2", "fp8_e4m3"}));
+  VORTEX_RETURN_IF_ERROR(one_of("attention_backend", c.attention_backend, {"flashinfer", "trtllm"}));
+  VORTEX_RETURN_IF_ERROR(one_of("impl_backend", c.impl_backend, {"triton", "cuda"}));
+  if (c.use_tensor_core && c.impl_backend != "triton")
+    return bad("vortex config", "use_tensor_core", "needs impl_backend triton", "");
+  for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
+    VORTEX_RETURN_IF_ERROR(in_range("layers_skip", layer, 0, layers > 0 ? layers - 1 : 1 << 16));
+  return {};
+}
+
+std::string to_json(const VortexConfig& config) {
+  nlohmann::ordered_json out;
+  for (const Field& f : fields()) out[f.name] = f.get(config);
+  return out.dump();
+}
+
+}  // namespace vortex

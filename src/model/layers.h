@@ -1,0 +1,70 @@
+// The two halves of a transformer layer. An architecture is a choice of these (arch/).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention/attention.h"
+#include "base/result.h"
+#include "kernels/dense_ops.h"
+#include "loader/model_config.h"
+#include "loader/weights.h"
+#include "model/batch.h"
+#include "tensor/paged.h"
+
+namespace vortex::flow {
+class CompiledFlow;
+}
+
+namespace vortex::model {
+
+/// The kernels a model runs on.
+struct Backend {
+  kernels::DenseOps* dense = nullptr;
+  attention::AttentionOps* attention = nullptr;
+};
+
+/// What all layers of one step share, and the pages of the one that runs.
+struct LayerStep {
+  const Batch* batch = nullptr;
+  const PageView* pages = nullptr;
+  kernels::RopeAngles angles;
+  flow::CompiledFlow* flow = nullptr;       // null: this layer is dense
+  std::span<const PageId> completed_pages;  // for the flow's forward_cache
+  const PageList* dense_list = nullptr;     // decode rows, all pages
+  PageList* sparse_list = nullptr;          // reserved pages in place; each sparse layer fills the middle
+};
+
+class AttentionBlock {
+ public:
+  virtual ~AttentionBlock() = default;
+  /// x += attention(h) for the batch's tokens: h and x are [tokens, hidden].
+  virtual Status forward(const LayerStep& step, const float* h, float* x) = 0;
+};
+
+class FeedForward {
+ public:
+  virtual ~FeedForward() = default;
+  /// x += ffn(h): h and x are [tokens, hidden].
+  virtual void forward(const float* h, int64_t tokens, float* x) = 0;
+};
+
+/// What building a layer needs.
+struct LoadContext {
+  const ModelConfig* config = nullptr;
+  WeightMap* weights = nullptr;
+  Backend backend;
+
+  /// A vector of `n` elements (a norm or a bias) as float32.
+  Result<std::vector<float>> vector(const std::string& name, int64_t n) const;
+  /// A matrix [rows, cols] ready for products.
+  Result<std::unique_ptr<kernels::Matrix>> matrix(const std::string& name, int64_t rows, int64_t cols) const;
+};
+
+/// An absent bias is an empty vector here and a null pointer to the kernels.
+inline const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }
+
+}  // namespace vortex::model

@@ -1,0 +1,84 @@
+// The six tiny models against Hugging Face transformers in float32: top logits, log-sum-exp and greedy tokens.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "sample/sampler.h"
+#include "support/decoder_rig.h"
+
+namespace vortex::testing {
+namespace {
+
+using nlohmann::json;
+
+json load_json(const std::string& path) { return json::parse(std::ifstream(path)); }
+
+double log_sum_exp(const std::vector<float>& logits) {
+  double max = -INFINITY, sum = 0;
+  for (float x : logits) max = std::max<double>(max, x);
+  for (float x : logits) sum += std::exp(x - max);
+  return max + std::log(sum);
+}
+
+struct Case {
+  std::string model;
+  RigBackend backend;
+};
+
+class TinyGoldenTest : public ::testing::TestWithParam<Case> {
+ protected:
+  std::string folder() const { return std::string(VORTEX_SOURCE_DIR) + "/tests/data/tiny/" + GetParam().model; }
+};
+
+void expect_tail(const json& golden, const std::vector<std::vector<float>>& rows) {
+  ASSERT_EQ(rows.size(), golden["tail_top_ids"].size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (size_t k = 0; k < golden["tail_top_ids"][i].size(); ++k) {
+      const size_t id = golden["tail_top_ids"][i][k];
+      EXPECT_NEAR(rows[i][id], golden["tail_top_logits"][i][k].get<double>(), 1e-3) << "position " << i << " id " << id;
+    }
+    EXPECT_NEAR(log_sum_exp(rows[i]), golden["tail_logsumexp"][i].get<double>(), 1e-3) << "position " << i;
+  }
+}
+
+TEST_P(TinyGoldenTest, LogitsAndGreedyTokens) {
+  DecoderRig rig(folder(), GetParam().backend, DType::kF32);
+  for (const json& golden : load_json(folder() + "/golden.json")["cases"]) {
+    rig.restart();
+    const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
+    const auto rows = rig.prefill(ids, 4);
+    expect_tail(golden, rows);
+    std::vector<int32_t> greedy = {sample::argmax(rows.back())};
+    while (greedy.size() < golden["greedy"].size()) greedy.push_back(sample::argmax(rig.decode(greedy.back())));
+    EXPECT_EQ(greedy, golden["greedy"].get<std::vector<int32_t>>());
+  }
+}
+
+TEST_P(TinyGoldenTest, ChunkedPrefillGivesTheSameLogits) {
+  DecoderRig rig(folder(), GetParam().backend, DType::kF32, /*page_tokens=*/8);
+  for (const json& golden : load_json(folder() + "/golden.json")["cases"]) {
+    rig.restart();
+    const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
+    const size_t head = ids.size() - 4;
+    for (size_t i = 0; i < head; i += 7) rig.prefill(std::span(ids).subspan(i, std::min<size_t>(7, head - i)), 0);
+    expect_tail(golden, rig.prefill(std::span(ids).subspan(head), 4));
+  }
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const char* model : {"llama", "llama3-rope", "mistral", "qwen2", "qwen3", "qwen3-yarn"})
+    for (RigBackend backend : {RigBackend::kReference, RigBackend::kCpu}) all.push_back({model, backend});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TinyGoldenTest, ::testing::ValuesIn(cases()), [](const auto& test) {
+  std::string name = test.param.model + (test.param.backend == RigBackend::kCpu ? "_cpu" : "_reference");
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace vortex::testing

@@ -1,0 +1,59 @@
+#include "support/decoder_rig.h"
+
+namespace vortex::testing {
+
+DecoderRig::DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens,
+                       int64_t max_tokens) {
+  files_ = ModelFiles::open(model_path).value();
+  const bool reference = backend == RigBackend::kReference;
+  dense_ = reference ? kernels::make_ref_dense_ops() : kernels::make_cpu_dense_ops(&pool_);
+  attention_ = reference ? attention::make_ref_attention_ops() : attention::make_cpu_attention_ops(&pool_);
+  decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get()}).value();
+  device_ = device::make_cpu_device();
+  kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = page_tokens, .page_tokens = page_tokens};
+  layout.layer_fields.assign(static_cast<size_t>(config().layers), decoder_->kv_fields(page_tokens, kv_dtype));
+  const auto slabs = static_cast<int32_t>(max_tokens / page_tokens);
+  store_ = kv::KvStore::create(layout, slabs, device_.get()).value();
+  for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
+  allocator_ = std::make_unique<kv::SlabAllocator>(slabs);
+  table_ = std::make_unique<kv::SequenceTable>(allocator_.get(), page_tokens);
+}
+
+std::vector<std::vector<float>> DecoderRig::prefill(std::span<const int32_t> ids, int64_t wanted) {
+  return run(ids, wanted, /*decode=*/false);
+}
+
+std::vector<float> DecoderRig::decode(int32_t id) { return run({&id, 1}, 1, /*decode=*/true)[0]; }
+
+void DecoderRig::restart() {
+  table_->clear();
+  length_ = 0;
+}
+
+std::vector<std::vector<float>> DecoderRig::run(std::span<const int32_t> ids, int64_t wanted, bool decode) {
+  const auto count = static_cast<int64_t>(ids.size());
+  VORTEX_CHECK(table_->reserve(length_ + count));
+  model::Batch batch;
+  batch.ids.assign(ids.begin(), ids.end());
+  for (int64_t i = 0; i < count; ++i) batch.positions.push_back(static_cast<int32_t>(length_ + i));
+  batch.slices.push_back({table_->slabs(), length_, count});
+  batch.plan.kv_heads = config().kv_heads;
+  for (int64_t i = count - wanted; i < count; ++i) batch.logit_tokens.push_back(i);
+  if (decode) {
+    const auto page = views_[0].page_tokens;
+    const auto tokens = static_cast<int32_t>(length_ + 1), pages = (tokens + page - 1) / page;
+    batch.decodes = 1;
+    batch.plan.sequences.push_back({table_->slabs(), tokens, pages, pages, pages, tokens - (pages - 1) * page});
+  }
+  const auto vocab = static_cast<size_t>(config().vocab_size);
+  std::vector<float> logits(static_cast<size_t>(wanted) * vocab);
+  VORTEX_CHECK(decoder_->forward(batch, views_, {}, logits.data()).ok());
+  length_ += count;
+  std::vector<std::vector<float>> rows;
+  for (size_t i = 0; i < static_cast<size_t>(wanted); ++i)
+    rows.emplace_back(logits.begin() + static_cast<int64_t>(i * vocab),
+                      logits.begin() + static_cast<int64_t>((i + 1) * vocab));
+  return rows;
+}
+
+}  // namespace vortex::testing

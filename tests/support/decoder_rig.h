@@ -1,0 +1,51 @@
+// A decoder with its own pages, driven by hand: for tests that look at logits.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "attention/attention.h"
+#include "base/worker_pool.h"
+#include "device/device.h"
+#include "kernels/dense_ops.h"
+#include "kv/index/sequence_table.h"
+#include "kv/store/kv_store.h"
+#include "loader/model_files.h"
+#include "model/decoder.h"
+
+namespace vortex::testing {
+
+enum class RigBackend { kReference, kCpu };
+
+class DecoderRig {
+ public:
+  DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens = 16,
+             int64_t max_tokens = 4096);
+
+  /// Appends tokens to the one sequence in a single prefill step; logits of the last `wanted` of them.
+  std::vector<std::vector<float>> prefill(std::span<const int32_t> ids, int64_t wanted);
+  /// Appends one token in a decode step; its logits.
+  std::vector<float> decode(int32_t id);
+  void restart();
+
+  const ModelConfig& config() const { return decoder_->config(); }
+
+ private:
+  std::vector<std::vector<float>> run(std::span<const int32_t> ids, int64_t wanted, bool decode);
+
+  std::unique_ptr<ModelFiles> files_;
+  WorkerPool pool_{2};
+  std::unique_ptr<kernels::DenseOps> dense_;
+  std::unique_ptr<attention::AttentionOps> attention_;
+  std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<device::Device> device_;
+  std::unique_ptr<kv::KvStore> store_;
+  std::vector<PageView> views_;
+  std::unique_ptr<kv::SlabAllocator> allocator_;
+  std::unique_ptr<kv::SequenceTable> table_;
+  int64_t length_ = 0;
+};
+
+}  // namespace vortex::testing
