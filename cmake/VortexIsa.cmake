@@ -11,7 +11,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(VORTEX_ISA_FLAGS_avx2 -mavx2 -mfma -mf16c -mbmi -mbmi2)
   set(VORTEX_ISA_FLAGS_avx512 ${VORTEX_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
       -mprefer-vector-width=512
-      -Wno-maybe-uninitialized)  # g++ 12 warns inside its own avx512 headers (GCC bug 105593)
+      -Wno-maybe-uninitialized -Wno-uninitialized)  # g++ 12 warns inside its own avx512 headers (GCC bug 105593)
 else()
   set(VORTEX_ISAS portable)
 endif()
