@@ -7,6 +7,8 @@
 #include <string>
 
 #include "attention/attention_testing.h"
+#include "attention/cpu/cpu_attention_ops.h"
+#include "base/worker_pool.h"
 
 namespace vortex::attention {
 namespace {
@@ -16,7 +18,39 @@ struct Backend {
   std::function<std::unique_ptr<AttentionOps>()> make;
 };
 
-std::vector<Backend> backends() { return {{"ref", make_ref_attention_ops}}; }
+/// On a pool of its own.
+class PooledOps final : public AttentionOps {
+ public:
+  PooledOps(Isa isa, int threads) : pool_(threads), ops_(make_cpu_attention_ops(&pool_, isa)) {}
+  void store(const PageView& view, const TokenSlice& slice, const float* k, const float* v, int64_t stride) override {
+    ops_->store(view, slice, k, v, stride);
+  }
+  void prefill(const PageView& view, const TokenSlice& slice, const float* q, int64_t q_stride, int heads, float scale,
+               float* out, int64_t out_stride) override {
+    ops_->prefill(view, slice, q, q_stride, heads, scale, out, out_stride);
+  }
+  void decode(const PageView& view, const PageList& list, const float* q, int group, float scale, float* out) override {
+    ops_->decode(view, list, q, group, scale, out);
+  }
+
+ private:
+  WorkerPool pool_;
+  std::unique_ptr<AttentionOps> ops_;
+};
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
+    if (select_isa(cpu_features(), isa_name(isa)).ok()) isas.push_back(isa);
+  return isas;
+}
+
+std::vector<Backend> backends() {
+  std::vector<Backend> all = {{"ref", make_ref_attention_ops}};
+  for (const Isa isa : available_isas())
+    all.push_back({std::string(isa_name(isa)), [isa] { return std::make_unique<PooledOps>(isa, 3); }});
+  return all;
+}
 
 std::string name_of(const PoolShape& s) {
   return "kv" + std::to_string(s.kv_heads) + "_group" + std::to_string(s.group) + "_dim" + std::to_string(s.head_dim) +
@@ -283,6 +317,22 @@ TEST_P(AttentionTest, ASingleTokenGivesItsValue) {
       const float v = batch.sequences[0].v[static_cast<size_t>(h / shape.group * shape.head_dim + d)];
       EXPECT_EQ(decoded[at], round_to_bf16(v));
       EXPECT_EQ(prefilled[at], round_to_bf16(v));
+    }
+  }
+}
+
+TEST(CpuAttentionTest, ResultsDoNotDependOnTheNumberOfThreads) {
+  const PoolShape shape{.kv_heads = 2, .group = 3};
+  for (const Isa isa : available_isas()) {
+    PooledOps one(isa, 1);
+    const Batch batch(one, shape, {3000, 64});
+    const PageList list = batch.pool.all_pages();
+    const std::vector<float> decoded = decode(one, batch, list);
+    const std::vector<float> prefilled = prefill(one, batch, 0, 2700, 300);
+    for (const int threads : {2, 3, 8}) {
+      PooledOps many(isa, threads);
+      EXPECT_EQ(decode(many, batch, list), decoded) << threads << " threads, " << isa_name(isa);
+      EXPECT_EQ(prefill(many, batch, 0, 2700, 300), prefilled) << threads << " threads, " << isa_name(isa);
     }
   }
 }
