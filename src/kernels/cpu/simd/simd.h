@@ -10,7 +10,7 @@
 //   + - * / max min fma(a, b, c)       fma = a * b + c in one rounding (portable: two)
 //   reduce_add, reduce_max             over the lanes of one vector
 //   reduce_add_rows(rows)              lane i is the sum over the lanes of rows[i], for kLanes rows
-//   exp                                exp: relative error under 3e-7 on [-87, 88]; below -87.3 gives 0
+//   exp                                relative error under 3e-7 on [-87, 88]; below -87.3 gives 0
 #pragma once
 
 #if defined(VORTEX_ISA_avx512)
