@@ -210,7 +210,22 @@ Score unite(const PageSet& a, const PageSet& b, VORTEX_AT);
 
 }  // namespace vortex
 
-/// Makes a class loadable from a shared object under a name. One flow a file.
+/// Gives a flow its name; the last line of its file, one flow a file. In a shared object it exports the two symbols
+/// that the engine looks up; in the engine's own flows/ it defines the registry entry.
+#ifdef VORTEX_BUILTIN_FLOWS
+#define VORTEX_FLOW(name, Class)                                                                                   \
+  namespace vortex::flows {                                                                                        \
+  extern const BuiltinFlow builtin_##Class;                                                                        \
+  const BuiltinFlow builtin_##Class = {name, []() -> std::unique_ptr<Flow> { return std::make_unique<Class>(); }}; \
+  }
+namespace vortex::flows {
+struct BuiltinFlow {
+  const char* name;
+  std::unique_ptr<Flow> (*make)();
+};
+}  // namespace vortex::flows
+#else
 #define VORTEX_FLOW(name, Class)                                                                    \
   extern "C" __attribute__((visibility("default"))) const char* vortex_flow_name() { return name; } \
   extern "C" __attribute__((visibility("default"))) vortex::Flow* vortex_flow_create() { return new Class; }
+#endif

@@ -1,0 +1,62 @@
+#include "flows/registry.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/nearest_name.h"
+
+namespace vortex::flows {
+
+extern const BuiltinFlow builtin_BlockSparse;
+extern const BuiltinFlow builtin_GqaBlockSparse;
+extern const BuiltinFlow builtin_GqaQuest;
+extern const BuiltinFlow builtin_Lserve;
+extern const BuiltinFlow builtin_LserveCentroid;
+extern const BuiltinFlow builtin_MaskedQuest;
+extern const BuiltinFlow builtin_CenteredBlockSparse;
+extern const BuiltinFlow builtin_RunningAverage;
+extern const BuiltinFlow builtin_ValueEnergy;
+
+namespace {
+
+struct Entry {
+  const BuiltinFlow* flow;
+  std::string_view summary;
+};
+
+const std::array<Entry, 9>& entries() {
+  static const std::array<Entry, 9> kEntries = {{
+      {&builtin_BlockSparse, "centroid of the keys against the mean query; head_dim numbers a page"},
+      {&builtin_GqaBlockSparse, "centroid, softmax over pages per head, best head; head_dim numbers a page"},
+      {&builtin_GqaQuest, "bounds of the keys per channel, best head; 2 head_dim numbers a page"},
+      {&builtin_Lserve, "bounds for each 16 tokens; 2 head_dim numbers per 16 tokens"},
+      {&builtin_LserveCentroid, "centroids of each 16 tokens; head_dim numbers per 16 tokens"},
+      {&builtin_MaskedQuest, "bounds without the first 8 channels; 2 head_dim numbers a page"},
+      {&builtin_CenteredBlockSparse, "centroid scores less their mean over the pages; head_dim numbers a page"},
+      {&builtin_RunningAverage, "centroid scores with memory over steps; head_dim + 1 numbers a page"},
+      {&builtin_ValueEnergy, "centroid scores times the norm of the values; head_dim + 1 numbers a page"},
+  }};
+  return kEntries;
+}
+
+}  // namespace
+
+std::vector<FlowInfo> list_flows() {
+  std::vector<FlowInfo> flows;
+  for (const Entry& entry : entries()) flows.push_back({entry.flow->name, entry.summary});
+  return flows;
+}
+
+Result<std::unique_ptr<Flow>> make_flow(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : entries()) {
+    if (name == entry.flow->name) return entry.flow->make();
+    names.push_back(entry.flow->name);
+  }
+  const std::string hint = nearest_name_hint(name, names);
+  return Error{ErrorCode::kNotFound, "", fmt::format("no flow '{}'", name.substr(0, 100)),
+               hint.empty() ? "`vortex flow list` shows all" : hint};
+}
+
+}  // namespace vortex::flows

@@ -1,0 +1,49 @@
+// Plan: a graph after its passes, with everything a backend must know to run it. Printable; the same for all backends,
+// so that they share groups and places of rounding.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "flow/ir/graph.h"
+#include "tensor/paged.h"
+
+namespace vortex::flow {
+
+/// Numbers kept between groups: a buffer holds values one after the other in time.
+struct BufferPlan {
+  bool batched = false;  // one value a row; else one a page
+  int64_t elements = 0;  // float32 elements a row or a page
+};
+
+struct ProgramPlan {
+  Program program;
+  std::vector<bool> leaves;  // value: read outside its group, there rounded to Plan::dtype
+  std::vector<int> buffer;   // value: index into buffers when it leaves its group, else -1
+  std::vector<BufferPlan> buffers;
+};
+
+struct Plan {
+  Graph graph;  // declarations; the programs below are what runs
+  DType dtype = DType::kBF16;
+  std::vector<FieldSpec> fields;  // base fields first: PageView's order
+  int base_fields = 2;
+  ProgramPlan cache;
+  ProgramPlan indexer;
+
+  std::span<const FieldSpec> declared_fields() const {
+    return std::span(fields).subspan(static_cast<size_t>(base_fields));
+  }
+  const Node& output() const;
+  bool saves() const;  // forward_indexer stores to a field
+  /// Bytes of fields that scoring one page reads.
+  int64_t bytes_read_per_page() const;
+  std::string to_string() const;
+};
+
+/// Types of fields and buffers for a verified graph. `dtype` is the flow's (float32, bfloat16, float16), `kv_dtype`
+/// that of the base fields (the same three). Error: other types; values between groups that are too large.
+Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype);
+
+}  // namespace vortex::flow
