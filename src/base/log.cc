@@ -4,6 +4,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/terminal.h"
@@ -11,23 +12,48 @@
 namespace vortex {
 namespace {
 
-// The message with control characters escaped: a forged line break must not forge a log line.
+// Bytes of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7); 0 when there is none.
+std::size_t utf8_size(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : 4;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return size;
+}
+
+// The message with control characters and broken UTF-8 escaped: a forged line break must not forge a log line.
 class EscapedMessage : public spdlog::custom_flag_formatter {
  public:
   explicit EscapedMessage(bool json) : json_(json) {}
 
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    for (const char c : message.payload) append(static_cast<unsigned char>(c), out);
+    std::string_view rest(message.payload.data(), message.payload.size());
+    while (!rest.empty()) {
+      const std::size_t size = utf8_size(rest);
+      if (size > 1) {
+        out.append(rest.data(), rest.data() + size);
+      } else {
+        append(static_cast<unsigned char>(rest[0]), size == 0, out);
+      }
+      rest.remove_prefix(std::max<std::size_t>(size, 1));
+    }
   }
 
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(json_); }
 
  private:
-  void append(unsigned char c, spdlog::memory_buf_t& out) const {
+  void append(unsigned char c, bool broken, spdlog::memory_buf_t& out) const {
     const auto sink = fmt::appender(out);
     if (json_ && (c == '"' || c == '\\')) {
       fmt::format_to(sink, "\\{}", static_cast<char>(c));
-    } else if (c < 0x20 || c == 0x7f) {
+    } else if (broken || c < 0x20 || c == 0x7f) {
       json_ ? fmt::format_to(sink, "\\u{:04x}", c) : fmt::format_to(sink, "\\x{:02x}", c);
     } else {
       out.push_back(static_cast<char>(c));

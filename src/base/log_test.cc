@@ -48,6 +48,14 @@ TEST_F(Log, ALineBreakInAMessageForgesNoLine) {
               MatchesRegex(".* info name\\\\x0a00:00 error forged \\\\x1b\\[2J\n"));
 }
 
+TEST_F(Log, BrokenUtf8IsEscapedAndGoodUtf8Kept) {
+  configure_log(LogLevel::kInfo, LogFormat::kJson);
+  const std::string line = logged([] { log_info("\u00e9 \u20ac \U0001F600 \xff \xe2\x82 \xed\xa0\x80 \xc0\x80"); });
+  EXPECT_NE(line.find("\u00e9 \u20ac \U0001F600 \\u00ff \\u00e2\\u0082 \\u00ed\\u00a0\\u0080 \\u00c0\\u0080\"}"),
+            std::string::npos)
+      << line;
+}
+
 TEST_F(Log, BracesInArgumentsAreNotFormatted) {
   EXPECT_THAT(logged([] { log_warn("{}", "{} %v {x}"); }), MatchesRegex(".* warning \\{\\} %v \\{x\\}\n"));
 }
