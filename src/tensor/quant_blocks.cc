@@ -99,7 +99,8 @@ void decode(const BlockQ6_K& b, float* out) {
         const int nibble = quarter < 2 ? low & 15 : low >> 4;
         const int q = (nibble | ((qh[i] >> (2 * quarter) & 3) << 4)) - 32;
         const int index = 128 * half + 32 * quarter + i;
-        out[index] = d * static_cast<float>(b.scales[index / 16]) * static_cast<float>(q);
+        const int group = index / 16;
+        out[index] = d * static_cast<float>(b.scales[group]) * static_cast<float>(q);
       }
     }
   }
