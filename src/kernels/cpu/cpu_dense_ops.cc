@@ -19,9 +19,9 @@ using cpu::QuantizedRows;
 
 // Below this many elements (or bytes of weights read) a fork-join costs more than a second thread saves.
 constexpr int64_t kWorthSplitting = 16 * 1024;
-// Activations of one pass over a panel's weights: they stay in the second-level cache.
-constexpr int64_t kTokenChunkBytes = 192 * 1024;
-constexpr int64_t kTokenAlign = 24;  // a multiple of every kernel's token block
+// Float activations of one pass over the weights: they stay in the second-level cache.
+constexpr int64_t kActivationBytes = 192 * 1024;
+constexpr int64_t kTokenAlign = 24;  // a multiple of every float kernel's token block
 
 const CpuMatrix& matrix_of(const Product& product) { return static_cast<const CpuMatrix&>(*product.weight); }
 
@@ -31,11 +31,12 @@ bool any_quantized(std::span<const Product> products) {
 }
 
 int64_t token_chunk(int64_t cols, bool quantized) {
-  const int64_t fitting = kTokenChunkBytes / (cols * (quantized ? 1 : 4));
+  if (quantized) return cpu::kTokenChunk;
+  const int64_t fitting = kActivationBytes / (4 * cols);
   return std::max(kTokenAlign, fitting / kTokenAlign * kTokenAlign);
 }
 
-/// Activations of tokens [token, ..) of a call.
+/// The task from `token` on; for block types a multiple of kTokenChunk.
 PanelTask from_token(PanelTask task, int64_t token) {
   const int64_t groups = task.cols / cpu::kGroupCols;
   task.x += token * task.cols;
@@ -125,9 +126,11 @@ class CpuDenseOps final : public DenseOps {
     scales_.resize(static_cast<size_t>(tokens * groups));
     sums_.resize(static_cast<size_t>(tokens * groups));
     const QuantizedRows all{codes_.data(), scales_.data(), sums_.data()};
-    split_rows(tokens, cols, [&](int64_t begin, int64_t end) {
-      kernels_.quantize_rows(x + begin * cols, end - begin, cols,
-                             {all.codes + begin * cols, all.scales + begin * groups, all.sums + begin * groups});
+    const int64_t chunks = (tokens + cpu::kTokenChunk - 1) / cpu::kTokenChunk;
+    split_rows(chunks, cols * cpu::kTokenChunk, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin * cpu::kTokenChunk; t < std::min(tokens, end * cpu::kTokenChunk); t += cpu::kTokenChunk)
+        kernels_.quantize_rows(x + t * cols, std::min(cpu::kTokenChunk, tokens - t), cols,
+                               {all.codes + t * cols, all.scales + t * groups, all.sums + t * groups});
     });
     return all;
   }

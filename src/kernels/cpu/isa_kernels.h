@@ -10,11 +10,15 @@
 
 namespace vortex::kernels::cpu {
 
-/// Rows of activations in 8 bits: x = scale * code, a scale for each 32 columns.
+/// Tokens that a block kernel takes at once: few enough for their sums to stay in the first-level cache.
+constexpr int64_t kTokenChunk = 32;
+
+/// A chunk of at most kTokenChunk rows of activations in 8 bits: x = scale * code, a scale for each group of 32
+/// columns. Group by group, so that all tokens meet a group of weights side by side.
 struct QuantizedRows {
-  int8_t* codes = nullptr;  // [rows, cols]
-  float* scales = nullptr;  // [rows, cols / 32]
-  float* sums = nullptr;    // [rows, cols / 32]: scale * sum of the group's codes
+  int8_t* codes = nullptr;  // [cols / 32, rows, 32]
+  float* scales = nullptr;  // [cols / 32, rows]
+  float* sums = nullptr;    // [cols / 32, rows]: scale * sum of the group's codes
 };
 
 /// A run of panels of one matrix times a run of tokens.
@@ -23,7 +27,7 @@ struct PanelTask {
   int64_t panel_bytes = 0;
   int64_t rows = 0;  // matrix rows the run covers: the last panel may have fewer than its full width
   int64_t cols = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0;        // at most kTokenChunk for block types
   const float* x = nullptr;  // [tokens, cols], for float weights
   QuantizedRows quantized;   // the same, for block types
   float* out = nullptr;      // [tokens, ..], at the run's first row
@@ -36,6 +40,7 @@ using PanelKernel = void (*)(const PanelTask& task);
 struct IsaKernels {
   int lanes;
   PanelKernel (*panel_kernel)(DType dtype);
+  /// At most kTokenChunk rows.
   void (*quantize_rows)(const float* x, int64_t rows, int64_t cols, const QuantizedRows& out);
   void (*rms_norm)(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows, int64_t cols,
                    float* out);

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/isa_kernels.h"
+
 namespace vortex::kernels::cpu {
 namespace {
 
-constexpr int64_t kPanelsPerPart = 4;   // fewer, and one panel more or less is felt
-constexpr int64_t kTokensPerPart = 48;  // fewer, and unpacking the weights is not paid back
+constexpr int64_t kPanelsPerPart = 4;  // fewer, and one panel more or less is felt
+constexpr int64_t kTokensPerPart = 2 * kTokenChunk;
 
 /// The first panel of a span starting at byte `offset` of the whole that starts at or after byte `at`.
 int64_t first_panel(const PanelSpan& span, int64_t offset, int64_t at) {
@@ -40,7 +42,9 @@ PanelRange WorkSplit::panel_range(int part, size_t index) const {
 
 TokenRange WorkSplit::token_range(int part) const {
   const int64_t place = part / panel_parts_;
-  return {tokens_ * place / token_parts_, tokens_ * (place + 1) / token_parts_};
+  const int64_t chunks = (tokens_ + kTokenChunk - 1) / kTokenChunk;
+  return {chunks * place / token_parts_ * kTokenChunk,
+          std::min(tokens_, chunks * (place + 1) / token_parts_ * kTokenChunk)};
 }
 
 }  // namespace vortex::kernels::cpu

@@ -30,6 +30,7 @@ class WorkSplit {
   int64_t cost() const { return total_bytes_ * tokens_; }
   /// Panels of product `index` that belong to `part`; empty for parts that have nothing to do.
   PanelRange panel_range(int part, size_t index) const;
+  /// Whole chunks of kTokenChunk, but for the last.
   TokenRange token_range(int part) const;
 
  private:

@@ -11,9 +11,9 @@ namespace {
 
 using kernels::cpu::BlockPanelLayout;
 using kernels::cpu::kGroupCols;
+using kernels::cpu::kTokenChunk;
 using kernels::cpu::PanelTask;
 
-constexpr int kTokenBlock = kLanes == 16 ? 8 : 4;  // what the registers hold beside a group's eight vectors of codes
 constexpr int kVectors = 8;
 
 const uint16_t* halves(const uint8_t* p) { return reinterpret_cast<const uint16_t*>(p); }
@@ -107,38 +107,37 @@ struct BlockType {
   }
 };
 
-template <class Type, int kTokens>
-void multiply_block(const PanelTask& task, int64_t panel, int64_t token) {
+/// One panel times all tokens: a group's codes stay in registers while the tokens pass by. A single token's sum does
+/// too.
+template <class Type, bool kOneToken>
+void multiply_panel(const PanelTask& task, int64_t panel) {
+  const int64_t tokens = kOneToken ? 1 : task.tokens;
   const int64_t groups = task.cols / kGroupCols;
   const auto* weights = reinterpret_cast<const uint8_t*>(task.panels + panel * task.panel_bytes);
-  const int8_t* x = task.quantized.codes + token * task.cols;
-  const float* scales = task.quantized.scales + token * groups;
-  const float* sums = task.quantized.sums + token * groups;
-  F32 acc[kTokens];
-  for (F32& a : acc) a = zero();
+  const int8_t* x = task.quantized.codes;
+  const float* scale = task.quantized.scales;
+  const float* sum = task.quantized.sums;
+  F32 acc[kOneToken ? 1 : kTokenChunk];
+  for (int64_t t = 0; t < tokens; ++t) acc[t] = zero();
   for (int64_t first = 0; first < groups; first += Type::kLayout.groups, weights += Type::kSuperBytes) {
     for (int g = 0; g < Type::kLayout.groups; ++g) {
       const Group group = Type::load_group(weights, g);
-      const int64_t at = first + g;
-#pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t)
-        acc[t] = Type::add_group(group, x + t * task.cols + at * kGroupCols, scales[t * groups + at],
-                                 sums[t * groups + at], acc[t]);
+      for (int64_t t = 0; t < tokens; ++t, x += kGroupCols)
+        acc[t] = Type::add_group(group, x, *scale++, *sum++, acc[t]);
     }
   }
-  for (int t = 0; t < kTokens; ++t) store_rows(task, token + t, panel * kLanes, acc[t]);
-}
-
-template <class Type, int kTokens>
-void multiply_tokens(const PanelTask& task, int64_t panel, int64_t token) {
-  for (; token + kTokens <= task.tokens; token += kTokens) multiply_block<Type, kTokens>(task, panel, token);
-  if constexpr (kTokens > 1) multiply_tokens<Type, kTokens / 2>(task, panel, token);
+  for (int64_t t = 0; t < tokens; ++t) store_rows(task, t, panel * kLanes, acc[t]);
 }
 
 template <DType dtype>
 void multiply(const PanelTask& task) {
   const int64_t panels = (task.rows + kLanes - 1) / kLanes;
-  for (int64_t panel = 0; panel < panels; ++panel) multiply_tokens<BlockType<dtype>, kTokenBlock>(task, panel, 0);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    if (task.tokens == 1)
+      multiply_panel<BlockType<dtype>, true>(task, panel);
+    else
+      multiply_panel<BlockType<dtype>, false>(task, panel);
+  }
 }
 
 }  // namespace

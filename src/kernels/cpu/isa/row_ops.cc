@@ -75,9 +75,12 @@ F32 silu(F32 x) { return x / (set1(1.0f) + exp(zero() - x)); }
 }  // namespace
 
 void quantize_rows(const float* x, int64_t rows, int64_t cols, const QuantizedRows& out) {
-  const int64_t groups = rows * (cols / kGroupCols);
-  for (int64_t g = 0; g < groups; ++g)
-    quantize_group(x + g * kGroupCols, out.codes + g * kGroupCols, out.scales + g, out.sums + g);
+  for (int64_t r = 0; r < rows; ++r, x += cols) {
+    for (int64_t g = 0; g < cols / kGroupCols; ++g) {
+      const int64_t at = g * rows + r;
+      quantize_group(x + g * kGroupCols, out.codes + at * kGroupCols, out.scales + at, out.sums + at);
+    }
+  }
 }
 
 void rms_norm_rows(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows, int64_t cols,
