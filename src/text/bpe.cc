@@ -1,7 +1,6 @@
 #include "text/bpe.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "text/utf8.h"
 
@@ -11,7 +10,7 @@ namespace {
 constexpr size_t kMaxSeenWords = 1 << 16;
 constexpr size_t kMaxSeenBytes = 64;
 constexpr size_t kMaxMergedBytes = size_t{1} << 28;  // symbol indices are 32-bit; longer words are cut
-constexpr int32_t kMerged = -1;
+constexpr int32_t kNothing = -1;
 
 // std heaps keep the largest on top.
 constexpr auto kLater = [](const auto& a, const auto& b) { return a.order > b.order; };
@@ -30,8 +29,8 @@ size_t character_boundary(std::string_view text, size_t pos) {
 void BpeEncoder::encode(std::string_view word, std::vector<int32_t>& out) {
   const bool is_short = word.size() <= kMaxSeenBytes;
   if (const auto it = is_short ? seen_.find(word) : seen_.end(); it != seen_.end()) {
-    out.reserve(out.size() + it->second.count);
-    std::copy_n(out.begin() + static_cast<ptrdiff_t>(it->second.begin), it->second.count, std::back_inserter(out));
+    const Seen seen = it->second;
+    for (size_t i = 0; i < seen.count; ++i) out.push_back(int32_t{out[seen.begin + i]});
     return;
   }
   const size_t begin = out.size();
@@ -81,20 +80,23 @@ void BpeEncoder::load_unlisted(std::string_view character) {
 
 void BpeEncoder::push_symbol(int32_t id) {
   const auto index = static_cast<int32_t>(symbols_.size());
-  symbols_.push_back({id, index - 1, index + 1});
+  symbols_.push_back({id, kNothing, index - 1, index + 1});
 }
 
-const Merge* BpeEncoder::merge_at(int32_t left) const {
-  const Symbol& symbol = symbols_[left];
-  if (symbol.next < 0) return nullptr;
-  return tables_.merges.find(BpeTables::pair_key(symbol.id, symbols_[symbol.next].id));
+bool BpeEncoder::offer(int32_t left) {
+  Symbol& symbol = symbols_[left];
+  symbol.becomes = kNothing;
+  if (symbol.next < 0) return false;
+  const Merge* merge = tables_.merges.find(BpeTables::pair_key(symbol.id, symbols_[symbol.next].id));
+  if (merge == nullptr) return false;
+  symbol.becomes = merge->id;
+  heap_.push_back({order_of(*merge, left), merge->id});
+  return true;
 }
 
 void BpeEncoder::collect_candidates() {
   heap_.clear();
-  for (int32_t left = 0; left < static_cast<int32_t>(symbols_.size()); ++left) {
-    if (const Merge* merge = merge_at(left)) heap_.push_back({order_of(*merge, left), merge->id});
-  }
+  for (int32_t left = 0; left < static_cast<int32_t>(symbols_.size()); ++left) offer(left);
   std::make_heap(heap_.begin(), heap_.end(), kLater);
 }
 
@@ -104,9 +106,8 @@ void BpeEncoder::apply_candidates() {
     std::pop_heap(heap_.begin(), heap_.end(), kLater);
     heap_.pop_back();
     const auto left = static_cast<int32_t>(candidate.order & UINT32_MAX);
-    if (symbols_[left].id == kMerged) continue;
-    const Merge* merge = merge_at(left);  // a neighbour may have merged since
-    if (merge != nullptr && merge->id == candidate.id) merge_with_next(left, candidate.id);
+    // A neighbour may have merged since the candidate was made.
+    if (symbols_[left].becomes == candidate.id) merge_with_next(left, candidate.id);
   }
 }
 
@@ -116,21 +117,15 @@ void BpeEncoder::merge_with_next(int32_t left, int32_t id) {
   symbol.id = id;
   symbol.next = absorbed.next;
   if (symbol.next >= 0) symbols_[symbol.next].previous = left;
-  absorbed.id = kMerged;
-  if (symbol.previous >= 0) offer(symbol.previous);
-  offer(left);
-}
-
-void BpeEncoder::offer(int32_t left) {
-  const Merge* merge = merge_at(left);
-  if (merge == nullptr) return;
-  heap_.push_back({order_of(*merge, left), merge->id});
-  std::push_heap(heap_.begin(), heap_.end(), kLater);
+  absorbed.id = absorbed.becomes = kNothing;
+  for (const int32_t changed : {symbol.previous, left}) {
+    if (changed >= 0 && offer(changed)) std::push_heap(heap_.begin(), heap_.end(), kLater);
+  }
 }
 
 void BpeEncoder::write_symbols(std::vector<int32_t>& out) const {
   for (const Symbol& symbol : symbols_) {
-    if (symbol.id == kMerged) continue;
+    if (symbol.id == kNothing) continue;
     if (symbol.id >= tables_.first_virtual) {
       write_virtual(symbol.id, out);
     } else {

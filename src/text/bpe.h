@@ -46,7 +46,8 @@ class BpeEncoder {
 
  private:
   struct Symbol {
-    int32_t id;
+    int32_t id;              // -1 once absorbed by the symbol before it
+    int32_t becomes;         // what it and the next one merge to, or -1
     int32_t previous, next;  // index, -1 at the ends
   };
   struct Candidate {
@@ -65,11 +66,10 @@ class BpeEncoder {
   void load_symbols(std::string_view word);
   void load_unlisted(std::string_view character);
   void push_symbol(int32_t id);
-  const Merge* merge_at(int32_t left) const;
   void collect_candidates();
   void apply_candidates();
   void merge_with_next(int32_t left, int32_t id);
-  void offer(int32_t left);
+  bool offer(int32_t left);
   void write_symbols(std::vector<int32_t>& out) const;
   void write_virtual(int32_t id, std::vector<int32_t>& out) const;
   bool has_byte_tokens(std::string_view bytes) const;
