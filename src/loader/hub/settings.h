@@ -16,7 +16,7 @@ struct HubSettings {
   std::string endpoint = "https://huggingface.co";  // HF_ENDPOINT, no trailing slash
   std::string token;                                // HF_TOKEN, HUGGING_FACE_HUB_TOKEN or the file $HF_HOME/token
   std::string ca_file;                              // SSL_CERT_FILE, CURL_CA_BUNDLE or REQUESTS_CA_BUNDLE; "" = system
-  std::string python = "python3";                   // VORTEX_PYTHON: the interpreter whose pip fetches wheels
+  std::string python;                               // VORTEX_PYTHON: whose pip fetches wheels; may be empty
   bool offline = false;                             // HF_HUB_OFFLINE
   int connect_timeout_s = 10;                       // HF_HUB_ETAG_TIMEOUT
   int stall_timeout_s = 30;                         // HF_HUB_DOWNLOAD_TIMEOUT: no byte for so long

@@ -66,6 +66,7 @@ inline size_t count_of(const std::string& text, const std::string& part) {
 class MockHub {
  public:
   MockHub() {
+    ::setenv("no_proxy", "127.0.0.1", 1);
     int in[2];
     int out[2];
     VORTEX_CHECK(::pipe2(in, O_CLOEXEC) == 0 && ::pipe2(out, O_CLOEXEC) == 0);

