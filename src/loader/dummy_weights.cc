@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <memory>
 #include <new>
 #include <vector>
@@ -88,24 +87,26 @@ void fill_blocks(std::byte* out, int64_t bytes, Random& random) {
   }
 }
 
-template <class T>
-void fill_with(std::byte* out, int64_t bytes, const std::function<T()>& make) {
-  for (int64_t at = 0; at < bytes; at += static_cast<int64_t>(sizeof(T))) {
-    const T value = make();
-    std::memcpy(out + at, &value, sizeof(T));
+/// Fills with what `make` returns, value after value.
+template <class Make>
+void fill_with(std::byte* out, int64_t bytes, Make make) {
+  constexpr auto kSize = static_cast<int64_t>(sizeof(make()));
+  for (int64_t at = 0; at < bytes; at += kSize) {
+    const auto value = make();
+    std::memcpy(out + at, &value, sizeof(value));
   }
 }
 
 Status fill_matrix(DType dtype, std::byte* out, int64_t bytes, Random& random) {
   switch (dtype) {
     case DType::kF32:
-      fill_with<float>(out, bytes, [&] { return random.weight(); });
+      fill_with(out, bytes, [&] { return random.weight(); });
       break;
     case DType::kF16:
-      fill_with<uint16_t>(out, bytes, [&] { return f32_to_f16(random.weight()); });
+      fill_with(out, bytes, [&] { return f32_to_f16(random.weight()); });
       break;
     case DType::kBF16:
-      fill_with<uint16_t>(out, bytes, [&] { return f32_to_bf16(random.weight()); });
+      fill_with(out, bytes, [&] { return f32_to_bf16(random.weight()); });
       break;
     case DType::kQ8_0:
       fill_blocks<BlockQ8_0>(out, bytes, random);
@@ -139,7 +140,7 @@ Status fill_matrix(DType dtype, std::byte* out, int64_t bytes, Random& random) {
 
 void fill_vector(std::string_view name, std::byte* out, int64_t bytes, Random& random) {
   const bool is_bias = name.ends_with(".bias");
-  fill_with<float>(out, bytes, [&] { return is_bias ? random.weight() : 1.0f; });
+  fill_with(out, bytes, [&] { return is_bias ? random.weight() : 1.0f; });
 }
 
 /// Stable across programs, unlike std::hash (FNV-1a).
