@@ -1,7 +1,11 @@
 #include "bench/roofline/roofline.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "bench/roofline/roofline_loops.h"
@@ -35,6 +39,16 @@ const RooflineLoops& loops_of(Isa isa) {
   return portable::kRooflineLoops;
 }
 
+/// As the kernels keep their weights.
+std::unique_ptr<float[], void (*)(void*)> huge_pages_of_ones() {
+  constexpr size_t kBytes = kFloats * sizeof(float), kHugePage = 2 << 20;
+  auto* memory = static_cast<float*>(std::aligned_alloc(kHugePage, kBytes));
+  VORTEX_CHECK(memory != nullptr, "no memory for {} bytes", kBytes);
+  (void)madvise(memory, kBytes, MADV_HUGEPAGE);
+  std::fill_n(memory, kFloats, 1.0f);
+  return {memory, std::free};
+}
+
 /// The best rate of several runs: `work(thread)` returns its units of work.
 template <class Work>
 double best_rate(WorkerPool* pool, Work work) {
@@ -55,13 +69,13 @@ double best_rate(WorkerPool* pool, Work work) {
 
 Roofline measure_roofline(WorkerPool* pool, Isa isa) {
   const RooflineLoops& loops = loops_of(isa);
-  const std::vector<float> memory(kFloats, 1.0f);
+  const std::unique_ptr<float[], void (*)(void*)> memory = huge_pages_of_ones();
   std::vector<float> sinks(static_cast<size_t>(pool->size()) * 16, 0.0f);  // a cache line each
   const int64_t share = kFloats / pool->size() / 64 * 64;
   const auto sink = [&](int thread) { return &sinks[static_cast<size_t>(thread) * 16]; };
   Roofline roofline;
   roofline.read_gb_per_s = 1e-9 * best_rate(pool, [&](int thread) {
-                             *sink(thread) = loops.read(memory.data() + thread * share, share);
+                             *sink(thread) = loops.read(memory.get() + thread * share, share);
                              return 4.0 * static_cast<double>(share);
                            });
   std::fill(sinks.begin(), sinks.end(), 0.0f);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cpu/cpu_matrix.h"
+#include "kernels/cpu/panel_arena.h"
 #include "kernels/cpu/panel_layout.h"
 #include "kernels/cpu/work_split.h"
 #include "kernels/weight_check.h"
@@ -53,7 +54,7 @@ class CpuDenseOps final : public DenseOps {
 
   Result<std::unique_ptr<Matrix>> prepare(const TensorView& weight) override {
     VORTEX_RETURN_IF_ERROR(check_weight(weight));
-    return std::unique_ptr<Matrix>(std::make_unique<CpuMatrix>(weight, kernels_, pool_));
+    return std::unique_ptr<Matrix>(std::make_unique<CpuMatrix>(weight, kernels_, &arena_, pool_));
   }
 
   void matmul(const float* x, int64_t tokens, std::span<const Product> products) override {
@@ -161,6 +162,7 @@ class CpuDenseOps final : public DenseOps {
 
   WorkerPool* pool_;
   const IsaKernels& kernels_;
+  cpu::PanelArena arena_;
   std::vector<int8_t> codes_;
   std::vector<float> scales_;
   std::vector<float> sums_;

@@ -5,14 +5,15 @@
 
 #include "base/worker_pool.h"
 #include "kernels/cpu/isa_kernels.h"
+#include "kernels/cpu/panel_arena.h"
 #include "kernels/dense_ops.h"
 
 namespace vortex::kernels::cpu {
 
 class CpuMatrix final : public Matrix {
  public:
-  /// Packs `source`, which passed check_weight, on the threads of `pool`.
-  CpuMatrix(const TensorView& source, const IsaKernels& kernels, WorkerPool* pool);
+  /// Packs `source`, which passed check_weight, into memory of `arena` on the threads of `pool`.
+  CpuMatrix(const TensorView& source, const IsaKernels& kernels, PanelArena* arena, WorkerPool* pool);
 
   DType dtype() const { return source().dtype; }
   int panel_rows() const { return panel_rows_; }
@@ -22,14 +23,10 @@ class CpuMatrix final : public Matrix {
   PanelKernel kernel() const { return kernel_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-
   int panel_rows_;
   int64_t panel_bytes_;
   PanelKernel kernel_;
-  std::unique_ptr<std::byte[], Free> data_;
+  std::shared_ptr<std::byte> data_;
 };
 
 }  // namespace vortex::kernels::cpu
