@@ -1,0 +1,134 @@
+// Decode and prefill of real shapes: each is checked against the reference, then timed. GB/s counts keys and values
+// once; the shares are of what this machine was measured to do at most in the same run.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include "attention/attention.h"
+#include "attention/attention_testing.h"
+#include "base/worker_pool.h"
+#include "bench/roofline/roofline.h"
+
+namespace vortex::attention {
+namespace {
+
+// Several sequences are decoded in turn, so that no cache holds their keys and values.
+constexpr int64_t kColdBytes = int64_t{256} << 20;
+constexpr double kLargestError = 1e-5;
+
+WorkerPool& pool() {
+  static WorkerPool instance(usable_threads());
+  return instance;
+}
+
+const bench::Roofline& roofline() {
+  static const bench::Roofline measured = bench::measure_roofline(&pool(), best_isa().value());
+  return measured;
+}
+
+/// Sequences of `tokens` tokens in a pool of shuffled pages.
+class Contexts {
+ public:
+  Contexts(const PoolShape& shape, int64_t tokens, int sequences)
+      : shape_(shape), pages_(shape, std::vector<int64_t>(static_cast<size_t>(sequences), tokens)) {
+    const std::vector<float> k = random_floats(tokens * shape.kv_stride(), 1);
+    const std::vector<float> v = random_floats(tokens * shape.kv_stride(), 2);
+    for (size_t s = 0; s < static_cast<size_t>(sequences); ++s) {
+      ops_->store(pages_.view(), {pages_.table(s), 0, tokens}, k.data(), v.data(), shape.kv_stride());
+      StepPlan plan = pages_.step();
+      plan.sequences = {plan.sequences[s]};
+      list_all_pages(plan, pages_.view(), &lists_.emplace_back());
+    }
+  }
+
+  void decode(AttentionOps& ops, size_t sequence, const float* q, float* out) {
+    ops.decode(pages_.view(), lists_[sequence], q, shape_.group, shape_.scale(), out);
+  }
+  void prefill(AttentionOps& ops, int64_t first, int64_t count, const float* q, float* out) {
+    ops.prefill(pages_.view(), {pages_.table(0), first, count}, q, shape_.q_stride(), shape_.heads(), shape_.scale(),
+                out, shape_.q_stride());
+  }
+  AttentionOps& cpu() { return *ops_; }
+  size_t sequences() const { return lists_.size(); }
+
+ private:
+  PoolShape shape_;
+  TestPool pages_;
+  std::unique_ptr<AttentionOps> ops_ = make_cpu_attention_ops(&pool());
+  std::vector<PageList> lists_;
+};
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double worst = 0.0;
+  for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(double{a[i]} - b[i]));
+  return worst;
+}
+
+void report(benchmark::State& state, const char* unit, const char* share, double amount, double limit) {
+  const double total = amount * static_cast<double>(state.iterations()) * 1e-9;
+  state.counters[unit] = benchmark::Counter(total, benchmark::Counter::kIsRate);
+  state.counters[share] = benchmark::Counter(total / limit, benchmark::Counter::kIsRate);
+}
+
+void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens) {
+  const int64_t bytes = 2 * dtype_bytes(shape.dtype, tokens * shape.kv_stride());
+  Contexts contexts(shape, tokens, static_cast<int>(1 + kColdBytes / bytes));
+  const std::vector<float> q = random_floats(shape.q_stride(), 3);
+  std::vector<float> out(q.size()), expected(q.size());
+  contexts.decode(contexts.cpu(), 0, q.data(), out.data());
+  contexts.decode(*make_ref_attention_ops(), 0, q.data(), expected.data());
+  if (!(largest_difference(out, expected) < kLargestError))
+    return state.SkipWithError("the result differs from the reference");
+  size_t next = 0;
+  for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.sequences(), q.data(), out.data());
+  report(state, "GB/s", "of_read", static_cast<double>(bytes), roofline().read_gb_per_s);
+}
+
+void time_prefill(benchmark::State& state, const PoolShape& shape, int64_t first, int64_t count) {
+  Contexts contexts(shape, first + count, 1);
+  const std::vector<float> q = random_floats(count * shape.q_stride(), 3);
+  std::vector<float> out(q.size()), last(static_cast<size_t>(shape.q_stride()));
+  contexts.prefill(contexts.cpu(), first, count, q.data(), out.data());
+  const std::vector<float> last_out(out.end() - shape.q_stride(), out.end());
+  // The last token sees every key, as decode does; the whole prefill would take the reference minutes.
+  contexts.decode(*make_ref_attention_ops(), 0, q.data() + (count - 1) * shape.q_stride(), last.data());
+  if (!(largest_difference(last_out, last) < kLargestError))
+    return state.SkipWithError("the result differs from the reference");
+  for (auto _ : state) contexts.prefill(contexts.cpu(), first, count, q.data(), out.data());
+  const double pairs = static_cast<double>(count) * (static_cast<double>(first) + 0.5 * static_cast<double>(count + 1));
+  report(state, "GFLOP/s", "of_fma", 4.0 * pairs * static_cast<double>(shape.q_stride()), roofline().fma_gflop_per_s);
+}
+
+template <class Body>
+void add(const std::string& name, Body body) {
+  benchmark::RegisterBenchmark(name.c_str(), body)->UseRealTime()->Unit(benchmark::kMicrosecond);
+}
+
+void add_all() {
+  for (const auto& [kv_heads, group, dim] : {std::tuple{3, 3, 64}, {2, 4, 64}, {8, 2, 128}}) {
+    PoolShape shape{.kv_heads = kv_heads, .group = group, .head_dim = dim};
+    const std::string heads = fmt::format("{}x{}x{}", kv_heads, group, dim);
+    for (const int64_t tokens : {4096, 16384, 32768}) {
+      for (const DType dtype : {DType::kBF16, DType::kF32}) {
+        shape.dtype = dtype;
+        add(fmt::format("decode/{}/{}/tokens:{}", heads, dtype_info(dtype).name, tokens),
+            [=](benchmark::State& state) { time_decode(state, shape, tokens); });
+      }
+    }
+    shape.dtype = DType::kBF16;
+    for (const int64_t first : {0, 3584, 15872}) {
+      const int64_t count = first == 0 ? 4096 : 512;
+      add(fmt::format("prefill/{}/bfloat16/first:{}/tokens:{}", heads, first, count),
+          [=](benchmark::State& state) { time_prefill(state, shape, first, count); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vortex::attention
+
+int main(int argc, char** argv) {
+  vortex::attention::add_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}
