@@ -1,6 +1,7 @@
 // Helpers of the tests of this folder: files of the repository, as strings and JSON.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

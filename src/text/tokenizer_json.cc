@@ -206,10 +206,11 @@ Status read_config(std::string_view text, TokenizerParts& parts) {
   return override_ends(root["add_eos_token"], parts.eos, parts.suffix);
 }
 
-std::vector<bool> marks_of(const std::vector<AddedToken>& added, size_t size) {
-  std::vector<bool> marks(size);
-  for (const AddedToken& token : added) marks[token.id] = true;
-  return marks;
+// Ids that the model has no piece for: what is added there stands for its own text.
+std::vector<bool> outside_model(const std::vector<Token>& model_tokens) {
+  std::vector<bool> outside;
+  for (const Token& token : model_tokens) outside.push_back(token.piece.empty());
+  return outside;
 }
 
 }  // namespace
@@ -222,13 +223,14 @@ Result<TokenizerParts> parts_from_json(std::string_view tokenizer_json, std::str
 
   TokenizerParts parts;
   VORTEX_ASSIGN_OR_RETURN(std::vector<Token> tokens, read_vocab(model["vocab"]));
+  std::vector<bool> verbatim = outside_model(tokens);
   VORTEX_ASSIGN_OR_RETURN(std::vector<AddedToken> added, read_added_tokens(root["added_tokens"], tokens));
   parts.vocabulary = Vocabulary(std::move(tokens));
   VORTEX_ASSIGN_OR_RETURN(parts.bpe, read_bpe(model, parts.vocabulary));
   parts.unk = parts.bpe.unknown;
   VORTEX_ASSIGN_OR_RETURN(parts.normalizer, read_normalizer(root["normalizer"]));
   VORTEX_ASSIGN_OR_RETURN(parts.pre_tokenizer, read_pre_tokenizer(root["pre_tokenizer"]));
-  const std::vector<bool> verbatim = marks_of(added, static_cast<size_t>(parts.vocabulary.size()));
+  verbatim.resize(static_cast<size_t>(parts.vocabulary.size()), true);
   VORTEX_ASSIGN_OR_RETURN(parts.decoder, read_decoder(root["decoder"], parts.vocabulary, verbatim));
   set_added_tokens(std::move(added), parts);
   VORTEX_RETURN_IF_ERROR(read_post_processor(root["post_processor"], parts));

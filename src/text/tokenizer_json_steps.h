@@ -14,7 +14,7 @@ namespace vortex::text {
 Result<Normalizer> read_normalizer(const JsonField& field);
 Result<PreTokenizer> read_pre_tokenizer(const JsonField& field);
 
-/// `verbatim`: by id, tokens that stand for their own text whatever the byte alphabet says (added tokens).
+/// `verbatim`: by id, tokens that stand for their own text whatever the byte alphabet says (added to the model).
 /// null joins the pieces as they are.
 Result<TokenDecoder> read_decoder(const JsonField& field, const Vocabulary& vocabulary,
                                   const std::vector<bool>& verbatim);
