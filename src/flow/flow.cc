@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/worker_pool.h"
+#include "flow/backends/cpu/cpu_backend.h"
 #include "flow/frontend/trace.h"
 #include "flow/interp/interpreter.h"
 #include "flow/plan/backend.h"
@@ -45,8 +46,11 @@ Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(Graph graph, const F
   VORTEX_RETURN_IF_ERROR(run_passes(options.passes, &graph));
   VORTEX_ASSIGN_OR_RETURN(Plan plan, make_plan(std::move(graph), options.dtype, shape.kv_dtype));
   std::unique_ptr<CompiledFlow> compiled(new CompiledFlow(std::move(plan)));
-  static_cast<void>(pool);
-  compiled->backend_ = make_interpreter(compiled->plan_);
+  if (options.backend == BackendKind::kInterpreter) {
+    compiled->backend_ = make_interpreter(compiled->plan_);
+  } else {
+    VORTEX_ASSIGN_OR_RETURN(compiled->backend_, make_cpu_backend(compiled->plan_, pool));
+  }
   return compiled;
 }
 

@@ -29,11 +29,11 @@ struct FlowShape {
   DType kv_dtype = DType::kBF16;  // of k and v in the pool: float32, bfloat16, float16
 };
 
-enum class BackendKind { kInterpreter };
+enum class BackendKind { kInterpreter, kCpu };
 
 struct FlowOptions {
   DType dtype = DType::kBF16;  // of values between groups and of fields: float32, bfloat16, float16
-  BackendKind backend = BackendKind::kInterpreter;
+  BackendKind backend = BackendKind::kCpu;
   PassOptions passes;
 };
 

@@ -171,7 +171,7 @@ TEST_P(ReadyMade, SelectsAsItsFormula) {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (BackendKind backend : {BackendKind::kInterpreter})
+  for (BackendKind backend : {BackendKind::kInterpreter, BackendKind::kCpu})
     for (DType dtype : {DType::kF32, DType::kBF16}) {
       cases.push_back({"block_sparse_attention", block_sparse, dtype, backend});
       cases.push_back({"gqa_block_sparse_attention", gqa_block_sparse, dtype, backend});

@@ -15,6 +15,11 @@ enum class Op : uint8_t {
 
 /// The two programs of a flow: one summarises a finished page, one scores pages for a query.
 enum Side : uint8_t { kCache = 1, kIndexer = 2, kBothSides = 3 };
+constexpr int kOpCount = 0
+#define VORTEX_OP(op, ...) +1
+#include "flow/ir/ops.def"
+    ;
+
 std::string_view side_method(Side side);  // "forward_cache", "forward_indexer"
 
 enum class Schedule : uint8_t { kFused, kAlone };

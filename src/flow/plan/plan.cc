@@ -88,6 +88,15 @@ Status check_buffers(const Graph& graph, const ProgramPlan& plan) {
   return {};
 }
 
+/// Ops of the language that no backend runs yet.
+Status check_supported(const Graph& graph) {
+  for (const Node& node : graph.indexer.nodes)
+    if (node.op == Op::kTopP || node.op == Op::kTopKSet || node.op == Op::kUnion)
+      return Error{ErrorCode::kUnsupported, node.where, fmt::format("{} does not run yet", op_info(node.op).name),
+                   "end the flow with topK"};
+  return {};
+}
+
 ProgramPlan plan_program(const Program& program) {
   ProgramPlan plan;
   plan.program = program;
@@ -152,6 +161,7 @@ Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype) {
     if (!is_plain_float(type))
       return Error{ErrorCode::kUnsupported, graph.name, fmt::format("flows do not run with {}", dtype_info(type).name),
                    "float32, bfloat16 or float16"};
+  VORTEX_RETURN_IF_ERROR(check_supported(graph));
   Plan plan;
   plan.dtype = dtype;
   plan.base_fields = graph.base_fields();

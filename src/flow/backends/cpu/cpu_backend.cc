@@ -1,0 +1,218 @@
+#include "flow/backends/cpu/cpu_backend.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/cpu_features.h"
+#include "base/worker_pool.h"
+#include "flow/backends/cpu/group_runner.h"
+#include "flow/backends/cpu/page_axis.h"
+#include "flow/backends/cpu/select_best.h"
+
+namespace vortex::flow {
+namespace {
+
+constexpr int kMaxTilePages = 256;
+constexpr int64_t kItemPages = 512;  // pages a thread takes at once: about ten microseconds of scoring
+
+/// A sparse row at this step.
+struct Row {
+  int index = 0;  // in the StepPlan
+  const SequencePlan* sequence = nullptr;
+  int head = 0;
+  int64_t pages = 0;                 // scored: [0, n - eos)
+  std::vector<float*> outside = {};  // RowContext::outside
+};
+
+/// A run of pages of a row.
+struct Item {
+  int row = 0;
+  int64_t begin = 0, end = 0;
+};
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(const Plan& plan, WorkerPool* pool, Isa isa)
+      : plan_(plan), pool_(pool), kernels_(tile_kernels(isa)), scratch_(static_cast<size_t>(pool->size())) {
+    for (size_t g = 0; g < plan.cache.program.groups.size(); ++g)
+      cache_groups_.push_back(make_group_program(plan, plan.cache, g, 1));
+    for (size_t g = 0; g < plan.indexer.program.groups.size(); ++g)
+      indexer_groups_.push_back(make_group_program(plan, plan.indexer, g, kMaxTilePages));
+    buffers_.resize(plan.indexer.buffers.size());
+    make_page_buffers();
+  }
+
+  void update(const PageView& view, std::span<const PageId> pages) override {
+    pool_->parallel_ranges(static_cast<int64_t>(pages.size()), 1, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t i = begin; i < end; ++i) update_page(view, pages[static_cast<size_t>(i)], thread);
+    });
+  }
+
+  void select(const PageView& view, const StepPlan& step, const float* q, PageList* list,
+              std::vector<int>* nan_rows) override {
+    start_rows(step, q, -1);
+    for (size_t g = 0; g < indexer_groups_.size(); ++g) run_group(g, view, step);
+    std::vector<uint8_t> nan(rows_.size(), 0);
+    pool_->parallel_items(static_cast<int64_t>(rows_.size()), [&](int64_t r, int thread) {
+      nan[static_cast<size_t>(r)] = choose_pages(view, step, rows_[static_cast<size_t>(r)], list, thread);
+    });
+    for (size_t r = 0; r < rows_.size(); ++r)
+      if (nan[r] != 0) nan_rows->push_back(rows_[r].index);
+  }
+
+  std::vector<float> scores(const PageView& view, const StepPlan& step, int row, const float* q) override {
+    start_rows(step, q, row);
+    for (size_t g = 0; g < indexer_groups_.size(); ++g) run_group(g, view, step);
+    const float* score = score_of(rows_.front());
+    return {score, score + rows_.front().pages};
+  }
+
+ private:
+  const Program& indexer() const { return plan_.indexer.program; }
+  const float* score_of(const Row& row) const { return row.outside[static_cast<size_t>(plan_.output().inputs[0])]; }
+
+  /// A page of the cache program needs its own small buffers between groups, one set a thread.
+  void make_page_buffers() {
+    int64_t total = 0;
+    std::vector<int64_t> offsets;
+    for (const BufferPlan& buffer : plan_.cache.buffers) {
+      offsets.push_back(total);
+      total += buffer.elements;
+    }
+    page_buffers_.assign(scratch_.size(), std::vector<float>(static_cast<size_t>(total)));
+    page_outside_.assign(scratch_.size(), std::vector<float*>(plan_.cache.program.values.size(), nullptr));
+    for (size_t t = 0; t < scratch_.size(); ++t)
+      for (size_t v = 0; v < plan_.cache.buffer.size(); ++v)
+        if (const int b = plan_.cache.buffer[v]; b >= 0)
+          page_outside_[t][v] = page_buffers_[t].data() + offsets[static_cast<size_t>(b)];
+  }
+
+  void update_page(const PageView& view, PageId page, int thread) {
+    const auto t = static_cast<size_t>(thread);
+    const RowContext row{&view, &page_outside_[t]};
+    for (const GroupProgram& group : cache_groups_) {
+      GroupRunner runner(plan_, plan_.cache, group, kernels_, row, &scratch_[t]);
+      runner.run_tile(&page, 1, 0);
+    }
+  }
+
+  /// Lists the sparse rows (or only one) and gives each its part of the buffers. Buffers only grow.
+  void start_rows(const StepPlan& step, const float* q, int only) {
+    rows_.clear();
+    int64_t pages = 0;
+    for (int r = 0; r < step.rows(); ++r) {
+      const SequencePlan& sequence = step.sequences[static_cast<size_t>(r / step.kv_heads)];
+      if (!sequence.sparse() || (only >= 0 && r != only)) continue;
+      rows_.push_back({r, &sequence, r % step.kv_heads, sequence.pages - step.reserved_eos, {}});
+      pages += rows_.back().pages;
+    }
+    VORTEX_CHECK(only < 0 || rows_.size() == 1, "row {} is not sparse", only);
+    for (size_t b = 0; b < buffers_.size(); ++b) {
+      const BufferPlan& plan = plan_.indexer.buffers[b];
+      const int64_t count = plan.batched ? static_cast<int64_t>(rows_.size()) : pages;
+      const auto floats = static_cast<size_t>(count * plan.elements);
+      if (buffers_[b].size() < floats) buffers_[b].resize(floats);
+    }
+    place_rows(q);
+    list_items();
+  }
+
+  void place_rows(const float* q) {
+    const int64_t query = int64_t{plan_.graph.shape.group} * plan_.graph.shape.head_dim;
+    int64_t first_page = 0, ordinal = 0;
+    for (Row& row : rows_) {
+      row.outside.assign(indexer().values.size(), nullptr);
+      row.outside[kQueryValue] = const_cast<float*>(q) + row.index * query;  // read only
+      for (size_t v = 0; v < plan_.indexer.buffer.size(); ++v) {
+        const int b = plan_.indexer.buffer[v];
+        if (b < 0) continue;
+        const BufferPlan& plan = plan_.indexer.buffers[static_cast<size_t>(b)];
+        row.outside[v] =
+            buffers_[static_cast<size_t>(b)].data() + (plan.batched ? ordinal : first_page) * plan.elements;
+      }
+      first_page += row.pages;
+      ++ordinal;
+    }
+  }
+
+  void list_items() {
+    items_.clear();
+    for (size_t r = 0; r < rows_.size(); ++r) {
+      const int64_t parts = (rows_[r].pages + kItemPages - 1) / kItemPages;
+      const int64_t size = (rows_[r].pages + parts - 1) / parts;
+      for (int64_t begin = 0; begin < rows_[r].pages; begin += size)
+        items_.push_back({static_cast<int>(r), begin, std::min(begin + size, rows_[r].pages)});
+    }
+  }
+
+  void run_group(size_t g, const PageView& view, const StepPlan& step) {
+    const Node& first = indexer().node(indexer().groups[g].front());
+    if (first.output == kNoValue && schedule_of(first.op, first.attributes) == Schedule::kAlone) return;  // the output
+    if (schedule_of(first.op, first.attributes) == Schedule::kAlone) return run_alone(first, step);
+    pool_->parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
+      run_item(indexer_groups_[g], view, items_[static_cast<size_t>(i)], thread);
+    });
+  }
+
+  void run_item(const GroupProgram& group, const PageView& view, const Item& item, int thread) {
+    const Row& row = rows_[static_cast<size_t>(item.row)];
+    const RowContext context{&view, &row.outside};
+    GroupRunner runner(plan_, plan_.indexer, group, kernels_, context, &scratch_[static_cast<size_t>(thread)]);
+    runner.run_row(item.begin == 0);
+    if (group.page_steps.empty()) return;
+    PageId ids[kMaxTilePages];
+    for (int64_t begin = item.begin; begin < item.end; begin += group.tile_pages) {
+      const auto count = static_cast<int>(std::min<int64_t>(group.tile_pages, item.end - begin));
+      list_ids(view, row, begin, count, ids);
+      runner.run_tile(ids, count, begin);
+    }
+  }
+
+  static void list_ids(const PageView& view, const Row& row, int64_t begin, int count, PageId* ids) {
+    for (int t = 0; t < count; ++t) ids[t] = view.page_id(row.sequence->table, begin + t, row.head);
+  }
+
+  void run_alone(const Node& node, const StepPlan& step) {
+    const ValueId in = node.inputs[0];
+    const int64_t elements = indexer().type(in).elements();
+    pool_->parallel_items(static_cast<int64_t>(rows_.size()), [&](int64_t r, int thread) {
+      const Row& row = rows_[static_cast<size_t>(r)];
+      float* out = row.outside[static_cast<size_t>(node.output)];
+      if (out == nullptr) return;  // nobody reads it
+      run_page_axis(node, kernels_, plan_.dtype, elements, row.pages, step.reserved_bos, row.pages,
+                    row.outside[static_cast<size_t>(in)], out, &scratch_[static_cast<size_t>(thread)]);
+    });
+  }
+
+  /// Fills the row's middle slots; true if a candidate's score is NaN.
+  bool choose_pages(const PageView& view, const StepPlan& step, const Row& row, PageList* list, int thread) {
+    ThreadScratch& scratch = scratch_[static_cast<size_t>(thread)];
+    const int64_t bos = step.reserved_bos, k = row.sequence->selected - bos - step.reserved_eos;
+    scratch.chosen.resize(static_cast<size_t>(k));
+    const bool nan = select_best(score_of(row) + bos, row.pages - bos, k, &scratch.keys, scratch.chosen.data());
+    PageId* slot = list->pages.data() + list->offsets[static_cast<size_t>(row.index)] + bos;
+    for (int32_t j : scratch.chosen) *slot++ = view.page_id(row.sequence->table, bos + j, row.head);
+    return nan;
+  }
+
+  const Plan& plan_;
+  WorkerPool* pool_;
+  const TileKernels& kernels_;
+  std::vector<ThreadScratch> scratch_;
+  std::vector<GroupProgram> cache_groups_, indexer_groups_;
+  std::vector<std::vector<float>> buffers_;       // by BufferPlan of the indexer
+  std::vector<std::vector<float>> page_buffers_;  // by thread, of the cache program
+  std::vector<std::vector<float*>> page_outside_;
+  std::vector<Row> rows_;
+  std::vector<Item> items_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_cpu_backend(const Plan& plan, WorkerPool* pool) {
+  VORTEX_CHECK(pool != nullptr, "the CPU backend needs a worker pool");
+  VORTEX_ASSIGN_OR_RETURN(const Isa isa, best_isa());
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(plan, pool, isa));
+}
+
+}  // namespace vortex::flow

@@ -1,0 +1,51 @@
+// GroupProgram: one group of a plan as steps over tiles of pages. A tile's values lie in a workspace that fits the L2
+// cache; what is the same for all pages of a row is computed once per run of tiles.
+#pragma once
+
+#include <vector>
+
+#include "flow/backends/cpu/isa/tile_kernels.h"
+#include "flow/plan/plan.h"
+
+namespace vortex::flow {
+
+enum class StepKind : uint8_t {
+  kOp,          // one node
+  kSplitSigns,  // query into its positive and negative part, for kBound
+  kBound,       // Multiply, Multiply, Maximum, Sum(2), Max(1) of bounds: one pass over the stored fields
+};
+
+struct Step {
+  StepKind kind = StepKind::kOp;
+  const Node* node = nullptr;  // kOp
+  ValueId x = kNoValue;        // kSplitSigns, kBound: the query
+  int high = -1, low = -1;     // kBound: fields
+  ValueId output = kNoValue;
+};
+
+/// Where a value of the group lies.
+enum class Place : uint8_t {
+  kNowhere,       // not used here
+  kField,         // in the pool, read as it is stored
+  kDecodedField,  // in the pool, decoded to the tile first
+  kTile,          // made here, one a page
+  kOnce,          // made here, one a row
+  kOutside,       // made by another group (or the query): in a buffer
+};
+
+struct GroupProgram {
+  std::vector<Step> row_steps;   // once per row
+  std::vector<Step> page_steps;  // per tile
+  std::vector<Place> place;      // by value
+  std::vector<int64_t> offset;   // by value, in floats of the workspace: kDecodedField, kTile, kOnce
+  std::vector<ValueId> decoded;  // fields to decode per tile
+  std::vector<ValueId> leaving;  // values to round and hand out
+  int64_t signs_offset = 0;      // kSplitSigns: positive then negative
+  int tile_pages = 1;
+  int64_t workspace_floats = 0;
+};
+
+/// `max_tile` bounds the pages of a tile (1 for the cache program).
+GroupProgram make_group_program(const Plan& plan, const ProgramPlan& program, size_t group, int max_tile);
+
+}  // namespace vortex::flow

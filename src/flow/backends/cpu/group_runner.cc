@@ -1,0 +1,285 @@
+#include "flow/backends/cpu/group_runner.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "flow/ir/rotation.h"
+#include "tensor/half.h"
+
+namespace vortex::flow {
+namespace {
+
+/// Drops axes of size 1 and joins neighbours that both operands walk without a gap.
+BroadcastLoop collapse(BroadcastLoop in) {
+  BroadcastLoop out{{1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+  int top = 3;
+  for (int axis = 2; axis >= 0; --axis) {
+    if (in.count[axis] == 1) continue;
+    if (top < 3 && in.x[axis] == out.x[top] * out.count[top] && in.y[axis] == out.y[top] * out.count[top]) {
+      out.count[top] *= in.count[axis];
+      continue;
+    }
+    --top;
+    out.count[top] = in.count[axis];
+    out.x[top] = in.x[axis];
+    out.y[top] = in.y[axis];
+  }
+  return out;
+}
+
+}  // namespace
+
+Element element_of(DType dtype) {
+  return dtype == DType::kF32 ? Element::kF32 : dtype == DType::kBF16 ? Element::kBF16 : Element::kF16;
+}
+
+void round_floats(const TileKernels& kernels, DType dtype, const float* x, float* out, int64_t n) {
+  if (dtype == DType::kBF16) return kernels.round_bf16(x, out, n);
+  for (int64_t i = 0; i < n; ++i) out[i] = dtype == DType::kF32 ? x[i] : f16_to_f32(f32_to_f16(x[i]));
+}
+
+GroupRunner::GroupRunner(const Plan& plan, const ProgramPlan& program, const GroupProgram& group,
+                         const TileKernels& kernels, const RowContext& row, ThreadScratch* scratch)
+    : plan_(plan),
+      program_plan_(program),
+      program_(program.program),
+      group_(group),
+      kernels_(kernels),
+      row_(row),
+      scratch_(scratch) {
+  const auto floats = static_cast<size_t>(group.workspace_floats);
+  if (scratch->workspace.size() < floats) scratch->workspace.resize(floats);
+  const auto pointers = 2 * static_cast<size_t>(group.tile_pages);
+  if (scratch->pointers.size() < pointers) scratch->pointers.resize(pointers);
+  workspace_ = scratch->workspace.data();
+}
+
+void GroupRunner::run_row(bool publish_results) {
+  count_ = 1;
+  first_ = 0;
+  for (const Step& step : group_.row_steps) run_step(step);
+  if (!publish_results) return;
+  for (ValueId v : group_.leaving)
+    if (group_.place[static_cast<size_t>(v)] == Place::kOnce) publish(v, 0);
+}
+
+void GroupRunner::run_tile(const PageId* pages, int count, int64_t first) {
+  pages_ = pages;
+  count_ = count;
+  first_ = first;
+  decode_fields();
+  for (const Step& step : group_.page_steps) run_step(step);
+  for (ValueId v : group_.leaving)
+    if (group_.place[static_cast<size_t>(v)] == Place::kTile) publish(v, first);
+}
+
+GroupRunner::Operand GroupRunner::operand(ValueId v) const {
+  const auto index = static_cast<size_t>(v);
+  const bool once = type(v).format == Format::kBatched;
+  const int64_t stride = once ? 0 : type(v).elements();
+  if (group_.place[index] != Place::kOutside) return {workspace_ + group_.offset[index], stride};
+  return {(*row_.outside)[index] + first_ * stride, stride};
+}
+
+void GroupRunner::decode_fields() {
+  for (ValueId v : group_.decoded) {
+    const FieldView& field = row_.view->fields[static_cast<size_t>(value_field(program_.side, v))];
+    const int64_t elements = type(v).elements();
+    float* out = target(v);
+    for (int t = 0; t < count_; ++t)
+      kernels_.decode(element_of(field.dtype), field.page(pages_[t]), out + t * elements, elements);
+  }
+}
+
+void GroupRunner::run_step(const Step& step) {
+  switch (step.kind) {
+    case StepKind::kOp:
+      return run_op(*step.node);
+    case StepKind::kSplitSigns:
+      return split_signs(step);
+    case StepKind::kBound:
+      return run_bound(step);
+  }
+}
+
+void GroupRunner::run_op(const Node& node) {
+  switch (op_info(node.op).rule) {
+    case TypeRule::kUnary: {
+      if (node.op == Op::kRotate) return run_rotate(node);
+      const int64_t n = count_ * type(node.output).elements();
+      return kernels_.unary[static_cast<size_t>(node.op)](operand(node.inputs[0]).data, target(node.output), n,
+                                                          node.attributes.alpha, node.attributes.beta);
+    }
+    case TypeRule::kBinary:
+      return run_binary(node);
+    case TypeRule::kGemm:
+      return run_gemm(node);
+    case TypeRule::kReduce:
+    case TypeRule::kInterleave:
+      return run_reduce(node);
+    case TypeRule::kKron:
+      return run_kron(node);
+    case TypeRule::kTranspose:
+      return run_transpose(node);
+    case TypeRule::kMaskSlice:
+      return run_mask(node);
+    case TypeRule::kReshape:
+    case TypeRule::kLoad:
+      return run_copy(node);
+    case TypeRule::kStore:
+      return run_store(node);
+    default:
+      VORTEX_CHECK(false, "{} does not run in a group", op_info(node.op).name);
+  }
+}
+
+void GroupRunner::run_binary(const Node& node) {
+  const Type& out = type(node.output);
+  BroadcastLoop loop{{count_, out.rows, out.cols}, {}, {}};
+  const auto strides = [&](ValueId v, int64_t* s) {
+    const Type& t = type(v);
+    s[0] = operand(v).stride;
+    s[1] = t.rows == 1 ? 0 : t.cols;
+    s[2] = t.cols == 1 ? 0 : 1;
+  };
+  strides(node.inputs[0], loop.x);
+  strides(node.inputs[1], loop.y);
+  kernels_.binary[static_cast<size_t>(node.op)](collapse(loop), operand(node.inputs[0]).data,
+                                                operand(node.inputs[1]).data, target(node.output),
+                                                node.attributes.alpha, node.attributes.beta);
+}
+
+void GroupRunner::field_pointers(int field, const void** out) const {
+  const FieldView& view = row_.view->fields[static_cast<size_t>(field)];
+  for (int t = 0; t < count_; ++t) out[t] = view.page(pages_[t]);
+}
+
+void GroupRunner::run_gemm(const Node& node) {
+  const ValueId x = node.inputs[0], y = node.inputs[1];
+  const void** pointers = scratch_->pointers.data();
+  Element element = Element::kF32;
+  if (group_.place[static_cast<size_t>(y)] == Place::kField) {
+    const int field = value_field(program_.side, y);
+    element = element_of(row_.view->fields[static_cast<size_t>(field)].dtype);
+    field_pointers(field, pointers);
+  } else {
+    const Operand rows = operand(y);
+    for (int t = 0; t < count_; ++t) pointers[t] = rows.data + t * rows.stride;
+  }
+  const Operand query = operand(x);
+  kernels_.gemm({pointers, element, count_, type(y).rows, query.data, type(x).rows, query.stride, type(x).cols,
+                 target(node.output)});
+}
+
+void GroupRunner::run_reduce(const Node& node) {
+  const Type& in = type(node.inputs[0]);
+  const bool rows = node.attributes.dim == 1;
+  const int64_t axis = rows ? in.rows : in.cols;
+  const int64_t length = op_info(node.op).rule == TypeRule::kInterleave ? node.attributes.k : axis;
+  const int64_t inner = rows ? in.cols : 1;
+  const int64_t outer = count_ * in.elements() / (length * inner);
+  kernels_.reduce(*reduction_of(node.op), operand(node.inputs[0]).data, target(node.output), outer, length, inner);
+}
+
+/// Row by row: a scalar of x times a row of y where the columns multiply, else plain broadcast.
+void GroupRunner::run_kron(const Node& node) {
+  const Type &out = type(node.output), &tx = type(node.inputs[0]), &ty = type(node.inputs[1]);
+  const Operand x = operand(node.inputs[0]), y = operand(node.inputs[1]);
+  const bool on_rows = (node.attributes.dims & 1) != 0, on_cols = (node.attributes.dims & 2) != 0;
+  const auto multiply = kernels_.binary[static_cast<size_t>(Op::kMultiply)];
+  const BroadcastLoop plain = {{1, 1, out.cols}, {0, 0, tx.cols == 1 ? 0 : 1}, {0, 0, ty.cols == 1 ? 0 : 1}};
+  const BroadcastLoop outer = {{1, tx.cols, ty.cols}, {0, 1, 0}, {0, 0, 1}};
+  float* to = target(node.output);
+  for (int t = 0; t < count_; ++t) {
+    for (int i = 0; i < out.rows; ++i, to += out.cols) {
+      const int xi = on_rows ? i / ty.rows : std::min(i, tx.rows - 1);
+      const int yi = on_rows ? i % ty.rows : std::min(i, ty.rows - 1);
+      multiply(on_cols ? outer : plain, x.data + t * x.stride + int64_t{xi} * tx.cols,
+               y.data + t * y.stride + int64_t{yi} * ty.cols, to, 0, 0);
+    }
+  }
+}
+
+void GroupRunner::run_transpose(const Node& node) {
+  const Type& in = type(node.inputs[0]);
+  const float* from = operand(node.inputs[0]).data;
+  float* to = target(node.output);
+  for (int t = 0; t < count_; ++t, from += in.elements())
+    for (int j = 0; j < in.cols; ++j)
+      for (int i = 0; i < in.rows; ++i) *to++ = from[int64_t{i} * in.cols + j];
+}
+
+void GroupRunner::run_mask(const Node& node) {
+  const Attributes& a = node.attributes;
+  const Type& out = type(node.output);
+  float* to = target(node.output);
+  for (int t = 0; t < count_; ++t)
+    for (int i = 0; i < out.rows; ++i)
+      for (int j = 0; j < out.cols; ++j) {
+        const int index = a.dim == 1 ? i : j;
+        *to++ = a.start <= index && index < a.end ? a.alpha : a.beta;
+      }
+}
+
+void GroupRunner::run_rotate(const Node& node) {
+  run_copy(node);
+  const Type& out = type(node.output);
+  for (int64_t r = 0; r < int64_t{count_} * out.rows; ++r)
+    rotate_in_place(target(node.output) + r * out.cols, out.cols);
+}
+
+void GroupRunner::run_copy(const Node& node) {
+  const auto n = static_cast<size_t>(count_ * type(node.output).elements());
+  std::copy_n(operand(node.inputs[0]).data, n, target(node.output));
+}
+
+void GroupRunner::run_store(const Node& node) {
+  const FieldView& field = row_.view->fields[static_cast<size_t>(plan_.base_fields + node.attributes.field)];
+  const int64_t n = int64_t{field.rows} * field.cols;
+  std::vector<float>& constant = scratch_->column;
+  if (node.inputs.empty()) constant.assign(static_cast<size_t>(n), node.attributes.alpha);
+  const Operand value = node.inputs.empty() ? Operand{constant.data(), 0} : operand(node.inputs[0]);
+  for (int t = 0; t < count_; ++t) {
+    const float* from = value.data + t * value.stride;
+    std::byte* to = field.page(pages_[t]);
+    if (field.dtype == DType::kF32) {
+      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
+    } else if (field.dtype == DType::kBF16) {
+      kernels_.encode_bf16(from, reinterpret_cast<uint16_t*>(to), n);
+    } else {
+      auto* half = reinterpret_cast<uint16_t*>(to);
+      for (int64_t i = 0; i < n; ++i) half[i] = f32_to_f16(from[i]);
+    }
+  }
+}
+
+void GroupRunner::split_signs(const Step& step) {
+  const int64_t n = type(step.x).elements();
+  const float* x = operand(step.x).data;
+  float* positive = workspace_ + group_.signs_offset;
+  for (int64_t i = 0; i < n; ++i) {
+    positive[i] = x[i] < 0 ? 0.0f : x[i];  // NaN stays in both parts
+    positive[n + i] = x[i] > 0 ? 0.0f : x[i];
+  }
+}
+
+void GroupRunner::run_bound(const Step& step) {
+  const Type& x = type(step.x);
+  const void** high = scratch_->pointers.data();
+  const void** low = high + group_.tile_pages;
+  field_pointers(step.high, high);
+  field_pointers(step.low, low);
+  const float* positive = workspace_ + group_.signs_offset;
+  const DType dtype = row_.view->fields[static_cast<size_t>(step.high)].dtype;
+  kernels_.bound(
+      {high, low, element_of(dtype), count_, positive, positive + x.elements(), x.rows, x.cols, target(step.output)});
+}
+
+void GroupRunner::publish(ValueId v, int64_t first) {
+  const int64_t elements = type(v).elements();
+  round_floats(kernels_, plan_.dtype, target(v), (*row_.outside)[static_cast<size_t>(v)] + first * elements,
+               count_ * elements);
+}
+
+}  // namespace vortex::flow

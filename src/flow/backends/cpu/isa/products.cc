@@ -1,0 +1,215 @@
+// Products of a query with pages, read as they are stored.
+#include "flow/backends/cpu/isa/isa_table.h"
+#include "flow/backends/cpu/isa/number.h"
+
+namespace vortex::VORTEX_ISA::tile {
+namespace {
+
+using flow::Element;
+
+constexpr int64_t kPrefetchAhead = 8;  // pages: their addresses follow no pattern that hardware would guess
+
+struct FromF32 {
+  using Type = float;
+  static F32 read(const float* p) { return load(p); }
+  static float one(const float* p) { return *p; }
+};
+struct FromBF16 {
+  using Type = uint16_t;
+  static F32 read(const uint16_t* p) { return load_bf16(p); }
+  static float one(const uint16_t* p) {
+    const uint32_t bits = static_cast<uint32_t>(*p) << 16;
+    return __builtin_bit_cast(float, bits);
+  }
+};
+struct FromF16 {
+  using Type = uint16_t;
+  static F32 read(const uint16_t* p) { return load_f16(p); }
+  static float one(const uint16_t* p) {
+    uint16_t padded[kLanes] = {*p};
+    float wide[kLanes];
+    store(wide, load_f16(padded));
+    return wide[0];
+  }
+};
+
+void prefetch(const void* page, int64_t bytes) {
+  const char* p = static_cast<const char*>(page);
+  for (int64_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(p + at);
+}
+
+/// Dots of one stored row with kRows query rows `width` apart.
+template <class From, int kRows>
+void dots(const typename From::Type* y, const float* x, int64_t width, float* out) {
+  F32 acc[kRows];
+  for (F32& a : acc) a = zero();
+  int64_t k = 0;
+  for (; k + kLanes <= width; k += kLanes) {
+    const F32 row = From::read(y + k);
+    for (int r = 0; r < kRows; ++r) acc[r] = fma(row, load(x + r * width + k), acc[r]);
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float sum = reduce_add(acc[r]);
+    for (int64_t i = k; i < width; ++i) sum += From::one(y + i) * x[r * width + i];
+    out[r] = sum;
+  }
+}
+
+/// One query row: several accumulators along the width hide the latency of the sums.
+template <class From>
+float dot(const typename From::Type* y, const float* x, int64_t width) {
+  F32 a = zero(), b = zero(), c = zero(), d = zero();
+  int64_t k = 0;
+  for (; k + 4 * kLanes <= width; k += 4 * kLanes) {
+    a = fma(From::read(y + k), load(x + k), a);
+    b = fma(From::read(y + k + kLanes), load(x + k + kLanes), b);
+    c = fma(From::read(y + k + 2 * kLanes), load(x + k + 2 * kLanes), c);
+    d = fma(From::read(y + k + 3 * kLanes), load(x + k + 3 * kLanes), d);
+  }
+  for (; k + kLanes <= width; k += kLanes) a = fma(From::read(y + k), load(x + k), a);
+  float sum = reduce_add((a + b) + (c + d));
+  for (; k < width; ++k) sum += From::one(y + k) * x[k];
+  return sum;
+}
+
+template <class From>
+void gemm_row(const typename From::Type* y, const float* x, int64_t x_rows, int64_t width, float* out) {
+  int64_t b = 0;
+  for (; b + 4 <= x_rows; b += 4) dots<From, 4>(y, x + b * width, width, out + b);
+  if (b + 2 <= x_rows) {
+    dots<From, 2>(y, x + b * width, width, out + b);
+    b += 2;
+  }
+  if (b < x_rows) out[b] = dot<From>(y, x + b * width, width);
+}
+
+template <class From>
+void gemm_pages(const flow::GemmTile& tile) {
+  const int64_t bytes = tile.y_rows * tile.width * static_cast<int64_t>(sizeof(typename From::Type));
+  float* out = tile.out;
+  for (int64_t t = 0; t < tile.pages; ++t) {
+    if (t + kPrefetchAhead < tile.pages) prefetch(tile.y_pages[t + kPrefetchAhead], bytes);
+    const auto* y = static_cast<const typename From::Type*>(tile.y_pages[t]);
+    const float* x = tile.x + t * tile.x_page_stride;
+    for (int64_t a = 0; a < tile.y_rows; ++a, out += tile.x_rows)
+      gemm_row<From>(y + a * tile.width, x, tile.x_rows, tile.width, out);
+  }
+}
+
+void gemm(const flow::GemmTile& tile) {
+  switch (tile.y_element) {
+    case Element::kF32:
+      return gemm_pages<FromF32>(tile);
+    case Element::kBF16:
+      return gemm_pages<FromBF16>(tile);
+    case Element::kF16:
+      return gemm_pages<FromF16>(tile);
+  }
+}
+
+/// Bounds of kRows query heads on one page; their maximum, NaN if any is.
+template <class From, int kRows>
+float best_bound(const typename From::Type* high, const typename From::Type* low, const float* positive,
+                 const float* negative, int64_t width, float best) {
+  F32 acc[kRows];
+  for (F32& a : acc) a = zero();
+  int64_t d = 0;
+  for (; d + kLanes <= width; d += kLanes) {
+    const F32 h = From::read(high + d), l = From::read(low + d);
+    for (int r = 0; r < kRows; ++r)
+      acc[r] = fma(load(positive + r * width + d), h, fma(load(negative + r * width + d), l, acc[r]));
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float sum = reduce_add(acc[r]);
+    for (int64_t i = d; i < width; ++i)
+      sum += positive[r * width + i] * From::one(high + i) + negative[r * width + i] * From::one(low + i);
+    if (sum != sum || sum > best) best = sum;
+    if (best != best) break;
+  }
+  return best;
+}
+
+template <class From>
+void bound_pages(const flow::BoundTile& tile) {
+  using Type = typename From::Type;
+  const int64_t width = tile.width, bytes = width * static_cast<int64_t>(sizeof(Type));
+  for (int64_t t = 0; t < tile.pages; ++t) {
+    if (t + kPrefetchAhead < tile.pages) {
+      prefetch(tile.high_pages[t + kPrefetchAhead], bytes);
+      prefetch(tile.low_pages[t + kPrefetchAhead], bytes);
+    }
+    const auto* high = static_cast<const Type*>(tile.high_pages[t]);
+    const auto* low = static_cast<const Type*>(tile.low_pages[t]);
+    float best = -__builtin_inff();
+    int64_t g = 0;
+    for (; g + 4 <= tile.group && best == best; g += 4)
+      best = best_bound<From, 4>(high, low, tile.positive + g * width, tile.negative + g * width, width, best);
+    for (; g < tile.group && best == best; ++g)
+      best = best_bound<From, 1>(high, low, tile.positive + g * width, tile.negative + g * width, width, best);
+    tile.out[t] = best;
+  }
+}
+
+void bound(const flow::BoundTile& tile) {
+  switch (tile.element) {
+    case Element::kF32:
+      return bound_pages<FromF32>(tile);
+    case Element::kBF16:
+      return bound_pages<FromBF16>(tile);
+    case Element::kF16:
+      return bound_pages<FromF16>(tile);
+  }
+}
+
+template <class From>
+void decode_from(const void* src, float* out, int64_t n) {
+  const auto* p = static_cast<const typename From::Type*>(src);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, From::read(p + i));
+  for (; i < n; ++i) out[i] = From::one(p + i);
+}
+
+void decode(Element element, const void* src, float* out, int64_t n) {
+  switch (element) {
+    case Element::kF32:
+      return decode_from<FromF32>(src, out, n);
+    case Element::kBF16:
+      return decode_from<FromBF16>(src, out, n);
+    case Element::kF16:
+      return decode_from<FromF16>(src, out, n);
+  }
+}
+
+void encode_bf16(const float* x, uint16_t* out, int64_t n) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store_bf16(out + i, load(x + i));
+  if (i < n) {
+    uint16_t rest[kLanes];
+    store_bf16(rest, load_n(x + i, static_cast<int>(n - i)));
+    for (int64_t j = i; j < n; ++j) out[j] = rest[j - i];
+  }
+}
+
+void round_bf16(const float* x, float* out, int64_t n) {
+  uint16_t block[256];
+  for (int64_t i = 0; i < n; i += 256) {
+    const int64_t count = n - i < 256 ? n - i : 256;
+    encode_bf16(x + i, block, count);
+    decode_from<FromBF16>(block, out + i, count);
+  }
+}
+
+}  // namespace
+
+void add_products(flow::TileKernels* table) {
+  table->gemm = gemm;
+  table->bound = bound;
+}
+
+void add_conversions(flow::TileKernels* table) {
+  table->decode = decode;
+  table->encode_bf16 = encode_bf16;
+  table->round_bf16 = round_bf16;
+}
+
+}  // namespace vortex::VORTEX_ISA::tile

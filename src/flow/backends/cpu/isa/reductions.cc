@@ -1,0 +1,199 @@
+// Reductions of a tile, and softmax and normalisation of a column of pages.
+#include "flow/backends/cpu/isa/isa_table.h"
+#include "flow/backends/cpu/isa/number.h"
+
+namespace vortex::VORTEX_ISA::tile {
+namespace {
+
+using flow::Op;
+
+constexpr float kInfinity = __builtin_inff();
+
+struct SumStep {
+  static constexpr float kStart = 0;
+  static Number step(Number acc, Number x) { return acc + x; }
+  static float combine(float a, float b) { return a + b; }
+};
+struct SquareStep {
+  static constexpr float kStart = 0;
+  static Number step(Number acc, Number x) { return {fma(x.v, x.v, acc.v)}; }
+  static float combine(float a, float b) { return a + b; }
+};
+struct MaxStep {
+  static constexpr float kStart = -kInfinity;
+  static Number step(Number acc, Number x) { return max_or_nan(x, acc); }
+  static float combine(float a, float b) { return b != b || b > a ? b : a; }
+};
+struct MinStep {
+  static constexpr float kStart = kInfinity;
+  static Number step(Number acc, Number x) { return min_or_nan(x, acc); }
+  static float combine(float a, float b) { return b != b || b < a ? b : a; }
+};
+
+struct Keep {
+  Number of(Number x) const { return x; }
+};
+struct ExpLess {
+  Number top;
+  Number of(Number x) const { return exp(x - top); }
+};
+struct Less {
+  Number center;
+  Number of(Number x) const { return x - center; }
+};
+
+/// Lanes of one vector folded into one number.
+template <class Step>
+float fold(Number acc, int n) {
+  float lane[kLanes];
+  store(lane, acc.v);
+  float result = lane[0];
+  for (int i = 1; i < n; ++i) result = Step::combine(result, lane[i]);
+  return result;
+}
+
+/// Over n numbers in a row, each seen through `view`.
+template <class Step, class View>
+float over_row(const float* x, int64_t n, View view) {
+  if (n < kLanes) {
+    // Spare lanes hold view(0), which the fold leaves out.
+    return fold<Step>(Step::step(set(Step::kStart), view.of({load_n(x, static_cast<int>(n))})), static_cast<int>(n));
+  }
+  Number first = set(Step::kStart), second = first;
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    first = Step::step(first, view.of({load(x + i)}));
+    second = Step::step(second, view.of({load(x + i + kLanes)}));
+  }
+  if (i + kLanes <= n) {
+    first = Step::step(first, view.of({load(x + i)}));
+    i += kLanes;
+  }
+  float result = Step::combine(fold<Step>(first, kLanes), fold<Step>(second, kLanes));
+  if (i < n) {
+    const auto rest = static_cast<int>(n - i);
+    result = Step::combine(result, fold<Step>(Step::step(set(Step::kStart), view.of({load_n(x + i, rest)})), rest));
+  }
+  return result;
+}
+
+/// Over `length` numbers `stride` apart, for kLanes neighbours at once.
+template <class Step, class View>
+Number over_columns(const float* x, int64_t length, int64_t stride, int64_t lanes, View view) {
+  Number acc = set(Step::kStart);
+  for (int64_t l = 0; l < length; ++l) {
+    const float* p = x + l * stride;
+    acc = Step::step(acc, view.of({lanes >= kLanes ? load(p) : load_n(p, static_cast<int>(lanes))}));
+  }
+  return acc;
+}
+
+float row_value(Op op, const float* x, int64_t n) {
+  const float count = static_cast<float>(n);
+  switch (op) {
+    case Op::kSum:
+      return over_row<SumStep>(x, n, Keep{});
+    case Op::kMean:
+      return over_row<SumStep>(x, n, Keep{}) * (1.0f / count);
+    case Op::kMax:
+      return over_row<MaxStep>(x, n, Keep{});
+    case Op::kMin:
+      return over_row<MinStep>(x, n, Keep{});
+    case Op::kL2Norm:
+      return __builtin_sqrtf(over_row<SquareStep>(x, n, Keep{}));
+    case Op::kLogSumExp: {
+      const float top = over_row<MaxStep>(x, n, Keep{});
+      if (!(top > -kInfinity && top < kInfinity)) return top;
+      return top + __builtin_logf(over_row<SumStep>(x, n, ExpLess{set(top)}));
+    }
+    default: {
+      const float mean = over_row<SumStep>(x, n, Keep{}) / count;
+      return __builtin_sqrtf(over_row<SquareStep>(x, n, Less{set(mean)}) / count);
+    }
+  }
+}
+
+Number square_root(Number x) {
+  float lane[kLanes];
+  store(lane, x.v);
+  for (float& v : lane) v = __builtin_sqrtf(v);
+  return {load(lane)};
+}
+
+Number column_value(Op op, const float* x, int64_t length, int64_t stride, int64_t lanes) {
+  const Number scale = set(1.0f / static_cast<float>(length));
+  switch (op) {
+    case Op::kSum:
+      return over_columns<SumStep>(x, length, stride, lanes, Keep{});
+    case Op::kMean:
+      return over_columns<SumStep>(x, length, stride, lanes, Keep{}) * scale;
+    case Op::kMax:
+      return over_columns<MaxStep>(x, length, stride, lanes, Keep{});
+    case Op::kMin:
+      return over_columns<MinStep>(x, length, stride, lanes, Keep{});
+    case Op::kL2Norm:
+      return square_root(over_columns<SquareStep>(x, length, stride, lanes, Keep{}));
+    case Op::kLogSumExp: {
+      const Number top = over_columns<MaxStep>(x, length, stride, lanes, Keep{});
+      const Number sum = log(over_columns<SumStep>(x, length, stride, lanes, ExpLess{top})) + top;
+      return choose_gt(set(kInfinity), abs(top), sum, top);
+    }
+    default: {
+      const Number mean = over_columns<SumStep>(x, length, stride, lanes, Keep{}) * scale;
+      return square_root(over_columns<SquareStep>(x, length, stride, lanes, Less{mean}) * scale);
+    }
+  }
+}
+
+void reduce(Op op, const float* x, float* out, int64_t outer, int64_t length, int64_t inner) {
+  if (inner == 1) {
+    for (int64_t o = 0; o < outer; ++o) out[o] = row_value(op, x + o * length, length);
+    return;
+  }
+  for (int64_t o = 0; o < outer; ++o, x += length * inner, out += inner) {
+    for (int64_t i = 0; i < inner; i += kLanes) {
+      const Number value = column_value(op, x + i, length, inner, inner - i);
+      if (inner - i >= kLanes) {
+        store(out + i, value.v);
+      } else {
+        store_n(out + i, value.v, static_cast<int>(inner - i));
+      }
+    }
+  }
+}
+
+void scale_by(float* x, int64_t n, float factor) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(x + i, load(x + i) * set1(factor));
+  for (; i < n; ++i) x[i] *= factor;
+}
+
+void softmax(float* x, int64_t n, float scale) {
+  if (n == 0) return;
+  scale_by(x, n, scale);
+  const Number top = set(over_row<MaxStep>(x, n, Keep{}));
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(x + i, exp(Number{load(x + i)} - top).v);
+  if (i < n) {
+    const auto rest = static_cast<int>(n - i);
+    store_n(x + i, exp(Number{load_n(x + i, rest)} - top).v, rest);
+  }
+  scale_by(x, n, 1.0f / over_row<SumStep>(x, n, Keep{}));
+}
+
+void normalize(float* x, int64_t n) {
+  if (n == 0) return;
+  const float norm = __builtin_sqrtf(over_row<SquareStep>(x, n, Keep{}));
+  const float floor = norm > 1e-12f || norm != norm ? norm : 1e-12f;
+  for (int64_t i = 0; i < n; ++i) x[i] /= floor;
+}
+
+}  // namespace
+
+void add_reductions(flow::TileKernels* table) {
+  table->reduce = reduce;
+  table->softmax = softmax;
+  table->normalize = normalize;
+}
+
+}  // namespace vortex::VORTEX_ISA::tile

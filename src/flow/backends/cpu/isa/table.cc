@@ -1,0 +1,13 @@
+// The kernels of one instruction set.
+#include "flow/backends/cpu/isa/isa_table.h"
+
+namespace vortex::VORTEX_ISA {
+
+void fill_tile_kernels(flow::TileKernels* table) {
+  tile::add_elementwise(table);
+  tile::add_reductions(table);
+  tile::add_products(table);
+  tile::add_conversions(table);
+}
+
+}  // namespace vortex::VORTEX_ISA

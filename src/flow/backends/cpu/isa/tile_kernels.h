@@ -1,0 +1,67 @@
+// The inner loops of the CPU backend, built once per instruction set. Plain pointers and counts only.
+#pragma once
+
+#include <cstdint>
+
+#include "base/cpu_features.h"
+#include "flow/ir/op.h"
+
+namespace vortex::flow {
+
+enum class Element : uint8_t { kF32, kBF16, kF16 };
+
+/// Three nested loops; strides in elements, the innermost ones 0 or 1; the result is dense.
+struct BroadcastLoop {
+  int64_t count[3];
+  int64_t x[3];
+  int64_t y[3];
+};
+
+/// out[t, a, b] = sum_k y[t, a, k] * x[t, b, k]; page t of y starts at y_pages[t].
+struct GemmTile {
+  const void* const* y_pages;
+  Element y_element;
+  int64_t pages;
+  int64_t y_rows;
+  const float* x;
+  int64_t x_rows;
+  int64_t x_page_stride;  // 0: one x for all pages
+  int64_t width;
+  float* out;
+};
+
+/// out[t] = max over g of sum_d max(q[g, d], 0) * high[t, d] + min(q[g, d], 0) * low[t, d]. positive and negative hold
+/// those parts of q.
+struct BoundTile {
+  const void* const* high_pages;
+  const void* const* low_pages;
+  Element element;
+  int64_t pages;
+  const float* positive;
+  const float* negative;
+  int64_t group;
+  int64_t width;
+  float* out;
+};
+
+struct TileKernels {
+  using Unary = void (*)(const float* x, float* out, int64_t n, float a, float b);
+  using Binary = void (*)(const BroadcastLoop& loop, const float* x, const float* y, float* out, float a, float b);
+
+  Unary unary[kOpCount];  // by Op; null for ops of other kinds
+  Binary binary[kOpCount];
+  /// out[o, i] = reduction over l of x[o, l, i].
+  void (*reduce)(Op op, const float* x, float* out, int64_t outer, int64_t length, int64_t inner);
+  void (*gemm)(const GemmTile& tile);
+  void (*bound)(const BoundTile& tile);
+  void (*decode)(Element element, const void* src, float* out, int64_t n);
+  void (*encode_bf16)(const float* x, uint16_t* out, int64_t n);
+  void (*round_bf16)(const float* x, float* out, int64_t n);
+  /// In place over one column of pages.
+  void (*softmax)(float* x, int64_t n, float scale);
+  void (*normalize)(float* x, int64_t n);
+};
+
+const TileKernels& tile_kernels(Isa isa);
+
+}  // namespace vortex::flow

@@ -1,0 +1,13 @@
+// Exact top-k of a row's scores in linear time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace vortex::flow {
+
+/// Indices of the k best of score[0..n), ascending, to out[0..k): higher first, ties to the lower index, NaN below
+/// every number, -0 equal to +0; 0 <= k <= n. `keys` is scratch. Returns whether a score is NaN.
+bool select_best(const float* score, int64_t n, int64_t k, std::vector<uint32_t>* keys, int32_t* out);
+
+}  // namespace vortex::flow
