@@ -61,7 +61,7 @@ std::string name_of(const PoolShape& s) {
 std::vector<PoolShape> shapes() {
   std::vector<PoolShape> all;
   for (const int group : {1, 2, 3, 4, 5, 8, 16}) all.push_back({.kv_heads = 2, .group = group});
-  for (const int dim : {8, 16, 32, 64, 72, 80, 96, 128, 256}) {
+  for (const int dim : {8, 16, 20, 32, 64, 72, 80, 96, 100, 128, 256}) {
     all.push_back({.kv_heads = 1, .group = 3, .head_dim = dim});
     all.push_back({.kv_heads = 3, .group = 2, .head_dim = dim, .pages_per_slab = 2, .dtype = DType::kF32});
   }
