@@ -79,7 +79,9 @@ class DenseOps {
 /// Plain loops in float32, sums in double: slow, obvious, the oracle of the others.
 std::unique_ptr<DenseOps> make_ref_dense_ops();
 
-/// Vectorised for the instruction set chosen by base/cpu_features.h, threaded on `pool` (which must outlive it).
+/// Vectorised for best_isa() of base/cpu_features.h, which must be ok: a program checks it when it starts. Threaded on
+/// `pool`, which must outlive it. A token's result is bit for bit the same alone, in any batch and on any number of
+/// threads. prepare() copies the weights (cpu/README.md): only embed() reads the source afterwards.
 std::unique_ptr<DenseOps> make_cpu_dense_ops(WorkerPool* pool);
 
 }  // namespace vortex::kernels

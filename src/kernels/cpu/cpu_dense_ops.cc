@@ -39,9 +39,10 @@ int64_t token_chunk(int64_t cols, bool quantized) {
 
 /// The task from `token` on; for block types a multiple of kTokenChunk.
 PanelTask from_token(PanelTask task, int64_t token) {
-  const int64_t groups = task.cols / cpu::kGroupCols;
   task.x += token * task.cols;
   task.out += token * task.out_stride;
+  if (task.quantized.codes == nullptr) return task;
+  const int64_t groups = task.cols / cpu::kGroupCols;
   task.quantized.codes += token * task.cols;
   task.quantized.scales += token * groups;
   task.quantized.sums += token * groups;
@@ -175,9 +176,6 @@ std::unique_ptr<DenseOps> make_cpu_dense_ops(WorkerPool* pool, Isa isa) {
   return std::make_unique<CpuDenseOps>(pool, cpu::isa_kernels(isa));
 }
 
-std::unique_ptr<DenseOps> make_cpu_dense_ops(WorkerPool* pool) {
-  const Result<Isa> isa = best_isa();
-  return make_cpu_dense_ops(pool, isa.ok() ? *isa : Isa::kPortable);
-}
+std::unique_ptr<DenseOps> make_cpu_dense_ops(WorkerPool* pool) { return make_cpu_dense_ops(pool, best_isa().value()); }
 
 }  // namespace vortex::kernels

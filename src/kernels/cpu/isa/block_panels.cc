@@ -101,8 +101,9 @@ struct BlockType {
     } else if constexpr (kSigned) {
       return fma(to_f32(dot_signed<kLargest, 8>(group.codes, x)), group.scale[0] * x_scale, acc);
     } else {
-      acc = fma(to_f32(dot_unsigned<kLargest, 8>(group.codes, x)), group.scale[0] * x_scale, acc);
-      return fma(group.min, set1(sum), acc);
+      // The min first: the wait for the dot product is the long one.
+      acc = fma(group.min, set1(sum), acc);
+      return fma(to_f32(dot_unsigned<kLargest, 8>(group.codes, x)), group.scale[0] * x_scale, acc);
     }
   }
 };
