@@ -22,7 +22,7 @@ function(vortex_isa_sources target)
     add_library(${objects} OBJECT ${ARGN})
     target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(${objects} PRIVATE VORTEX_ISA=${isa} VORTEX_ISA_${isa}=1)
-    target_compile_options(${objects} PRIVATE ${VORTEX_ISA_FLAGS_${isa}} -fno-math-errno -fno-trapping-math
+    target_compile_options(${objects} PRIVATE ${VORTEX_ISA_FLAGS_${isa}} $<$<CONFIG:Release>:-O3> -fno-math-errno -fno-trapping-math
                            -ffp-contract=off)
     target_link_libraries(${objects} PRIVATE vortex_options fmt::fmt)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
