@@ -1,0 +1,177 @@
+// Scoring and selecting the pages of one row: checked against the interpreter, then timed. GB/s counts each field once;
+// the share is of the read bandwidth measured in the same run. The page size is 16, head_dim 128, four heads a group.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <random>
+
+#include "base/cpu_features.h"
+#include "base/worker_pool.h"
+#include "bench/roofline/roofline.h"
+#include "flow/flow.h"
+#include "flow/flow_testing.h"
+#include "flows/registry.h"
+
+namespace vortex::flow {
+namespace {
+
+constexpr int kHeadDim = 128, kGroup = 4, kPageTokens = 16;
+constexpr int64_t kColdBytes = int64_t{192} << 20;  // fields of all contexts together, so that no cache holds them
+
+WorkerPool& pool() {
+  static WorkerPool instance(usable_threads());
+  return instance;
+}
+
+const bench::Roofline& roofline() {
+  static const bench::Roofline measured = bench::measure_roofline(&pool(), best_isa().value());
+  return measured;
+}
+
+std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
+  auto flow = flows::make_flow(name).value();
+  return CompiledFlow::compile(*flow, name, {kGroup, kHeadDim, kPageTokens, DType::kBF16}, {DType::kBF16, backend, {}},
+                               &pool())
+      .value();
+}
+
+/// Contexts of `pages` pages whose fields hold random numbers; k and v are not there, scoring does not read them.
+class Contexts {
+ public:
+  Contexts(std::span<const FieldSpec> fields, int pages) : pages_(pages) {
+    int64_t bytes = 0;
+    for (const FieldSpec& f : fields) bytes += f.page_bytes();
+    count_ = static_cast<int>(1 + kColdBytes / (bytes * pages));
+    views_.assign(2, FieldView{nullptr, kPageTokens * kHeadDim * 2, kPageTokens, kHeadDim, DType::kBF16});
+    for (const FieldSpec& f : fields) add_field(f, views_.size() % 2 == 0 ? 1.0f : -1.0f);
+    view_ = {views_, 1, kPageTokens, kPageTokens};
+    make_steps();
+    for (float& x : query_) x = normal_(random_);
+  }
+
+  int count() const { return count_; }
+  const PageView& view() const { return view_; }
+  const StepPlan& step(int64_t i) const { return steps_[static_cast<size_t>(i % count_)]; }
+  const float* query() const { return query_.data(); }
+  PageList list(int64_t i) const {
+    PageList out;
+    list_reserved_pages(step(i), view_, &out);
+    return out;
+  }
+
+ private:
+  void add_field(const FieldSpec& spec, float sign) {
+    memory_.emplace_back(static_cast<size_t>(spec.page_bytes() * pages_ * count_));
+    auto* numbers = reinterpret_cast<uint16_t*>(memory_.back().data());
+    for (size_t i = 0; i < memory_.back().size() / 2; ++i)
+      numbers[i] = f32_to_bf16(sign * static_cast<float>(random_() >> 8) * 0x1p-24f);
+    views_.push_back({memory_.back().data(), spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
+  }
+
+  void make_steps() {
+    tables_.resize(1);
+    std::vector<SlabId>& ids = tables_.front();
+    ids.resize(static_cast<size_t>(pages_) * static_cast<size_t>(count_));
+    std::iota(ids.begin(), ids.end(), 0);
+    std::shuffle(ids.begin(), ids.end(), random_);
+    for (int i = 0; i < count_; ++i) {
+      SequencePlan s;
+      s.table =
+          std::span(ids).subspan(static_cast<size_t>(i) * static_cast<size_t>(pages_), static_cast<size_t>(pages_));
+      s.tokens = pages_ * kPageTokens;
+      s.pages = pages_;
+      s.budget = s.selected = 32;
+      s.last_tokens = kPageTokens;
+      StepPlan step;
+      step.kv_heads = 1;
+      step.reserved_eos = 2;
+      step.sequences = {s};
+      steps_.push_back(step);
+    }
+  }
+
+  int pages_, count_ = 0;
+  std::mt19937 random_{1};
+  std::normal_distribution<float> normal_;
+  std::vector<std::vector<std::byte>> memory_;
+  std::vector<std::vector<SlabId>> tables_;
+  std::vector<FieldView> views_;
+  PageView view_;
+  std::vector<StepPlan> steps_;
+  std::vector<float> query_ = std::vector<float>(kGroup * kHeadDim);
+};
+
+/// Each scores its own copy of the same numbers: a flow may save to its fields.
+bool agrees(CompiledFlow& fast, CompiledFlow& reference, int pages) {
+  const Contexts mine(fast.fields(), pages), other(fast.fields(), pages);
+  const auto x = fast.scores(mine.view(), mine.step(0), 0, mine.query());
+  const auto y = reference.scores(other.view(), other.step(0), 0, other.query());
+  double norm = 0, worst = 0;
+  for (size_t i = 1; i < x.size(); ++i) {
+    norm = std::max(norm, std::abs(double{y[i]}));
+    worst = std::max(worst, std::abs(double{x[i]} - y[i]));
+  }
+  return x.size() == y.size() && worst <= norm * 0x1p-6;
+}
+
+template <class Run>
+void time_flow(benchmark::State& state, const char* name, Run run) {
+  const auto flow = compile(name, BackendKind::kCpu);
+  const int pages = static_cast<int>(state.range(0));
+  const Contexts contexts(flow->fields(), pages);
+  if (!agrees(*flow, *compile(name, BackendKind::kInterpreter), pages))
+    return state.SkipWithError("the scores differ from the interpreter's");
+  int64_t i = 0;
+  for (auto _ : state) run(*flow, contexts, i++);
+  const double bytes = static_cast<double>(flow->plan().bytes_read_per_page() * (pages - 2));
+  const double total = bytes * static_cast<double>(state.iterations()) * 1e-9;
+  state.counters["GB/s"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
+  state.counters["share"] = benchmark::Counter(total / roofline().read_gb_per_s, benchmark::Counter::kIsRate);
+}
+
+void score(benchmark::State& state, const char* name) {
+  time_flow(state, name, [](CompiledFlow& flow, const Contexts& contexts, int64_t i) {
+    benchmark::DoNotOptimize(flow.scores(contexts.view(), contexts.step(i), 0, contexts.query()));
+  });
+}
+
+void select(benchmark::State& state, const char* name) {
+  PageList list;
+  time_flow(state, name, [&](CompiledFlow& flow, const Contexts& contexts, int64_t i) {
+    list_reserved_pages(contexts.step(i), contexts.view(), &list);
+    if (!flow.select(contexts.view(), contexts.step(i), contexts.query(), &list).ok()) std::abort();
+  });
+}
+
+/// forward_cache on one page at a time, tokens read from k.
+void update(benchmark::State& state, const char* name) {
+  const auto flow = compile(name, BackendKind::kCpu);
+  WorldShape shape{kGroup, kHeadDim, kPageTokens, 1, 1, {4096 * kPageTokens}};
+  World world(shape, flow->fields(), 1);
+  const std::vector<PageId> pages = world.full_pages();
+  for (auto _ : state) flow->update(world.view, pages);
+  state.counters["ns/page"] = benchmark::Counter(static_cast<double>(state.iterations() * 4096) * 1e-9,
+                                                 benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+void register_all() {
+  for (const auto& info : flows::list_flows()) {
+    const char* name = info.name.data();
+    benchmark::RegisterBenchmark(fmt::format("score/{}", name).c_str(), [=](auto& s) { score(s, name); })->Arg(4096);
+    benchmark::RegisterBenchmark(fmt::format("select/{}", name).c_str(), [=](auto& s) { select(s, name); })
+        ->Arg(2048)
+        ->Arg(4096);
+    benchmark::RegisterBenchmark(fmt::format("update/{}", name).c_str(), [=](auto& s) { update(s, name); });
+  }
+}
+
+}  // namespace
+}  // namespace vortex::flow
+
+int main(int argc, char** argv) {
+  vortex::flow::register_all();
+  benchmark::Initialize(&argc, argv);
+  fmt::print(stderr, "read bandwidth {:.1f} GB/s\n", vortex::flow::roofline().read_gb_per_s);
+  benchmark::RunSpecifiedBenchmarks();
+}

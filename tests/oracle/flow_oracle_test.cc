@@ -1,0 +1,138 @@
+// The CPU backend against the interpreter on random graphs and odd shapes.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/worker_pool.h"
+#include "flow/flow.h"
+#include "flow/ir/json.h"
+#include "flow/ir/print.h"
+#include "random_graph.h"
+
+namespace vortex::flow {
+namespace {
+
+WorldShape random_world(std::mt19937* random) {
+  const auto pick = [&](std::initializer_list<int> choices) {
+    return choices.begin()[std::uniform_int_distribution<size_t>(0, choices.size() - 1)(*random)];
+  };
+  WorldShape shape;
+  shape.group = pick({1, 2, 3, 4, 5, 7, 8, 16});
+  shape.head_dim = pick({32, 64, 80, 96, 128, 256});
+  shape.page_tokens = pick({8, 16, 32, 128});
+  shape.kv_heads = pick({1, 2, 3});
+  shape.pages_per_slab = pick({1, 2, 4});
+  shape.bos = pick({0, 1, 2});
+  shape.eos = pick({1, 2, 4});
+  shape.budget = shape.bos + shape.eos + pick({1, 2, 5, 17});
+  shape.kv_dtype = pick({0, 1}) != 0 ? DType::kBF16 : DType::kF32;
+  shape.tokens.clear();
+  for (int s = pick({1, 2, 3}); s > 0; --s)
+    shape.tokens.push_back(shape.page_tokens * pick({3, 9, 20}) + pick({1, 3, shape.page_tokens}));
+  return shape;
+}
+
+std::vector<float> middle_of(const std::vector<float>& scores, int bos) { return {scores.begin() + bos, scores.end()}; }
+
+/// Largest magnitude, 1 at least; NaN and infinity pass.
+double norm_of(const std::vector<float>& x) {
+  double norm = 1;
+  for (float v : x) norm = std::max(norm, std::abs(double{v}));
+  return norm;
+}
+
+bool is_finite(const std::vector<float>& x) {
+  return std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); });
+}
+
+struct Pair {
+  std::unique_ptr<CompiledFlow> reference, fast;
+};
+
+Pair compile_both(const Graph& graph, const WorldShape& shape, DType dtype, WorkerPool* pool) {
+  Pair pair;
+  for (BackendKind kind : {BackendKind::kInterpreter, BackendKind::kCpu}) {
+    auto compiled = CompiledFlow::compile(graph, {shape.group, shape.head_dim, shape.page_tokens, shape.kv_dtype},
+                                          {dtype, kind, {}}, pool);
+    EXPECT_TRUE(compiled.ok()) << compiled.error().to_string();
+    (kind == BackendKind::kCpu ? pair.fast : pair.reference) = std::move(*compiled);
+  }
+  return pair;
+}
+
+/// Fields that the two backends wrote agree to rounding. Then the reference's are copied, so that scoring starts equal.
+void expect_fields_agree(const World& a, World* b, DType dtype) {
+  for (size_t f = 2; f < a.view.fields.size(); ++f) {
+    for (PageId page : a.full_pages()) {
+      const std::vector<float> x = a.field(static_cast<int>(f), page), y = b->field(static_cast<int>(f), page);
+      if (!is_finite(x)) continue;
+      const double tolerance = norm_of(x) * (dtype == DType::kF32 ? 1e-4 : 0x1p-6);
+      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], tolerance) << "field " << f;
+    }
+    b->memory[f] = a.memory[f];
+    std::copy(a.memory[f].begin(), a.memory[f].end(), b->view.fields[f].base);
+  }
+}
+
+/// The pages differ only where the scores at the border are closer than their tolerance.
+void expect_same_pages(const std::vector<int>& a, const std::vector<int>& b, const std::vector<float>& score,
+                       double tolerance) {
+  ASSERT_EQ(a.size(), b.size());
+  float border = std::numeric_limits<float>::infinity();
+  for (int j : a) border = std::min(border, score[static_cast<size_t>(j)]);
+  std::vector<int> different;
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(different));
+  for (int j : different) EXPECT_NEAR(score[static_cast<size_t>(j)], border, 2 * tolerance) << "page " << j;
+}
+
+void compare(const Graph& graph, const WorldShape& shape, DType dtype, uint32_t seed, WorkerPool* pool) {
+  const Pair flow = compile_both(graph, shape, dtype, pool);
+  World a(shape, flow.reference->fields(), seed), b(shape, flow.fast->fields(), seed);
+  flow.reference->update(a.view, a.full_pages());
+  flow.fast->update(b.view, b.full_pages());
+  ASSERT_NO_FATAL_FAILURE(expect_fields_agree(a, &b, dtype));
+  PageList list_a, list_b;
+  list_reserved_pages(a.step, a.view, &list_a);
+  list_b = list_a;
+  const bool ok = flow.reference->select(a.view, a.step, a.queries.data(), &list_a).ok();
+  static_cast<void>(flow.fast->select(b.view, b.step, b.queries.data(), &list_b));
+  for (int row = 0; row < a.step.rows(); ++row) {
+    if (!a.sequence(row).sparse()) continue;
+    const auto x = flow.reference->scores(a.view, a.step, row, a.queries.data());
+    const auto y = flow.fast->scores(b.view, b.step, row, b.queries.data());
+    ASSERT_EQ(x.size(), y.size());
+    const std::vector<float> middle = middle_of(x, shape.bos);
+    if (!ok || !is_finite(middle) || norm_of(middle) > 1e20) continue;
+    const double tolerance = norm_of(middle) * (dtype == DType::kF32 ? 1e-4 : 0x1p-5);
+    for (size_t j = static_cast<size_t>(shape.bos); j < x.size(); ++j)
+      ASSERT_NEAR(x[j], y[j], tolerance) << "row " << row << " page " << j;
+    expect_same_pages(a.chosen(list_a, row), b.chosen(list_b, row), x, tolerance);
+  }
+}
+
+TEST(Oracle, CpuChoosesTheInterpretersPages) {
+  WorkerPool pool(2);
+  constexpr uint32_t kGraphs = 500;
+  for (uint32_t seed = 0; seed < kGraphs; ++seed) {
+    std::mt19937 random(seed);
+    const WorldShape shape = random_world(&random);
+    const Graph graph = random_graph({shape.group, shape.head_dim, shape.page_tokens, false}, seed);
+    const DType dtype = seed % 3 == 0 ? DType::kF32 : DType::kBF16;
+    compare(graph, shape, dtype, seed, &pool);
+    if (testing::Test::HasFailure()) FAIL() << "seed " << seed << "\n" << print_graph(graph);
+  }
+}
+
+TEST(Oracle, RandomGraphsSurviveJson) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    const Graph graph = random_graph({4, 64, 16, false}, seed);
+    const std::string text = write_json(graph);
+    auto read = read_json(text, "test.json");
+    ASSERT_TRUE(read.ok()) << read.error().to_string() << text;
+    EXPECT_EQ(write_json(*read), text);
+    EXPECT_EQ(print_graph(*read), print_graph(graph));
+  }
+}
+
+}  // namespace
+}  // namespace vortex::flow

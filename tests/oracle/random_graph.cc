@@ -1,0 +1,144 @@
+#include "random_graph.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/check.h"
+#include "flow/ir/builder.h"
+
+namespace vortex::flow {
+namespace {
+
+class Generator {
+ public:
+  Generator(const GraphShape& shape, uint32_t seed) : shape_(shape), random_(seed) {
+    for (int f = 0; f < pick(1, 3); ++f)
+      fields_.push_back({fmt::format("f{}", f), 1 << (pick(0, 1) * pick(0, 2)), pick(0, 2) != 0 ? shape.head_dim : 1,
+                         pick(0, 3) == 0 ? Storage::kF32 : Storage::kFlow});
+    auto started = GraphBuilder::start(fmt::format("random_{}", seed), shape, fields_);
+    VORTEX_CHECK(started.ok(), "{}", started.error().to_string());
+    builder_ = std::make_unique<GraphBuilder>(std::move(*started));
+  }
+
+  Graph make() {
+    for (size_t f = 0; f < fields_.size(); ++f) write_field(static_cast<int>(f));
+    values_.clear();
+    for (ValueId v = 0; v < input_count(builder_->graph(), kIndexer); ++v)
+      if (v == kQueryValue || value_field(kIndexer, v) >= builder_->graph().base_fields()) values_.push_back(v);
+    for (int i = pick(2, 10); i > 0; --i) grow(kIndexer);
+    finish_score();
+    auto graph = std::move(*builder_).finish();
+    VORTEX_CHECK(graph.ok(), "{}", graph.error().to_string());
+    return std::move(*graph);
+  }
+
+ private:
+  int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
+  float number() { return std::uniform_real_distribution<float>(-1.5f, 1.5f)(random_); }
+  const Type& type(Side side, ValueId v) const {
+    return (side == kCache ? builder_->graph().cache : builder_->graph().indexer).type(v);
+  }
+
+  /// A value from the page's tokens, shaped to the field by reductions, masks of its shape and broadcasts.
+  void write_field(int f) {
+    values_ = {field_value(kCache, 0), field_value(kCache, 1)};
+    for (int i = pick(0, 3); i > 0; --i) grow(kCache);
+    const FieldDecl& field = fields_[static_cast<size_t>(f)];
+    ValueId v = values_[static_cast<size_t>(pick(0, static_cast<int>(values_.size()) - 1))];
+    if (type(kCache, v).rows != 1) v = reduce(kCache, v, 1);
+    if (type(kCache, v).cols != 1 && type(kCache, v).cols != field.cols) v = reduce(kCache, v, 2);
+    if (field.rows != 1 || type(kCache, v).cols != field.cols) v = spread(v, field);
+    Attributes attributes;
+    attributes.field = f;
+    must_add(kCache, Op::kWrite, {v}, attributes);
+  }
+
+  /// [1, c] to the field's shape: added to a zero mask of part of k, reshaped where the sizes ask for it.
+  ValueId spread(ValueId v, const FieldDecl& field) {
+    const Type k = type(kCache, field_value(kCache, 0));
+    VORTEX_CHECK(field.rows <= k.rows, "field of {} rows", field.rows);
+    Attributes zero;
+    zero.dim = 1;
+    zero.alpha = 0;
+    ValueId mask = must_add(kCache, Op::kMaskSlice, {field_value(kCache, 0)}, zero);
+    Attributes group;
+    group.dim = 1;
+    group.k = k.rows / field.rows;
+    mask = must_add(kCache, Op::kMaxInterleave, {mask}, group);
+    if (field.cols == 1) mask = reduce(kCache, mask, 2);
+    return must_add(kCache, Op::kAdd, {v, mask}, default_attributes(Op::kAdd));
+  }
+
+  ValueId reduce(Side side, ValueId v, int dim) {
+    constexpr Op kOps[] = {Op::kMean, Op::kMax, Op::kMin, Op::kL2Norm};
+    Attributes attributes;
+    attributes.dim = dim;
+    return must_add(side, kOps[pick(0, 3)], {v}, attributes);
+  }
+
+  ValueId must_add(Side side, Op op, std::vector<ValueId> inputs, const Attributes& attributes) {
+    auto made = builder_->add(side, op, std::move(inputs), attributes, "random");
+    VORTEX_CHECK(made.ok(), "{}", made.error().to_string());
+    return *made;
+  }
+
+  /// Tries ops at random until one fits. Log and Exp are left out on unbounded values: their errors have no bound.
+  void grow(Side side) {
+    for (int attempt = 0; attempt < 50; ++attempt) {
+      const Op op = static_cast<Op>(pick(0, kOpCount - 1));
+      const OpInfo& info = op_info(op);
+      if (info.arity == 0 || info.rule == TypeRule::kStore || info.rule >= TypeRule::kOutput) continue;
+      if (op == Op::kExp || op == Op::kLog || op == Op::kSigmoid || op == Op::kSilu) continue;
+      if (info.name.starts_with("Where") || op == Op::kRelu) continue;  // a rounding apart is a jump
+      std::vector<ValueId> inputs;
+      for (int i = 0; i < info.arity; ++i)
+        inputs.push_back(values_[static_cast<size_t>(pick(0, static_cast<int>(values_.size()) - 1))]);
+      auto made = builder_->add(side, op, inputs, random_attributes(side, op, inputs[0]), "random");
+      if (!made.ok()) continue;
+      if (type(side, *made).elements() > 1 << 12) continue;
+      values_.push_back(*made);
+      return;
+    }
+  }
+
+  Attributes random_attributes(Side side, Op op, ValueId input) {
+    const Type& t = type(side, input);
+    Attributes a = default_attributes(op);
+    a.dim = pick(0, 2);
+    a.k = pick(1, 4);
+    a.start = pick(0, 2);
+    a.end = a.start + pick(0, 8);
+    a.rows = t.cols;
+    a.cols = t.rows;
+    a.dims = pick(1, 3);
+    a.alpha = number();
+    a.beta = number();
+    a.scale = number();
+    if (has_attribute(op, kWeight))
+      for (int64_t i = 0; i < a.k * t.elements(); ++i) a.weight.push_back(number());
+    return a;
+  }
+
+  void finish_score() {
+    ValueId v = kNoValue;
+    for (ValueId candidate : values_)
+      if (type(kIndexer, candidate).format == Format::kRagged) v = candidate;
+    if (v == kNoValue) v = must_add(kIndexer, Op::kLoad, {values_[1]}, {});
+    for (int dim : {2, 1})
+      if ((dim == 1 ? type(kIndexer, v).rows : type(kIndexer, v).cols) != 1) v = reduce(kIndexer, v, dim);
+    must_add(kIndexer, Op::kTopK, {v}, {});
+  }
+
+  GraphShape shape_;
+  std::mt19937 random_;
+  std::vector<FieldDecl> fields_;
+  std::unique_ptr<GraphBuilder> builder_;
+  std::vector<ValueId> values_;
+};
+
+}  // namespace
+
+Graph random_graph(const GraphShape& shape, uint32_t seed) { return Generator(shape, seed).make(); }
+
+}  // namespace vortex::flow
