@@ -6,7 +6,11 @@ namespace vortex::text {
 namespace {
 
 constexpr int kMaxDepth = 64;
-const nlohmann::json kNull;
+
+const nlohmann::json& null_value() {
+  static const nlohmann::json kNull;
+  return kNull;
+}
 
 // Before the parser runs: nlohmann destroys and copies deep values by recursion.
 bool nests_too_deep(std::string_view text) {
@@ -43,9 +47,9 @@ Result<nlohmann::json> parse_json(std::string_view text, std::string_view file) 
 
 JsonField JsonField::operator[](const char* key) const {
   const std::string path = fmt::format("{}{}{}", path_, path_.ends_with(' ') ? "" : ".", key);
-  if (!value_->is_object()) return {kNull, path};
+  if (!value_->is_object()) return {null_value(), path};
   const auto it = value_->find(key);
-  return {it == value_->end() ? kNull : *it, path};
+  return {it == value_->end() ? null_value() : *it, path};
 }
 
 Result<std::vector<JsonField>> JsonField::elements() const {
