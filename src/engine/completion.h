@@ -16,6 +16,7 @@ namespace vortex {
 struct GenerateRequest {
   std::vector<int32_t> prompt;  // token ids, each below the vocabulary's size
   sample::SamplingParams sampling;
+  bool synthetic_context = false;  // benchmarks: noise stands for the K and V of all but the last prompt token
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };

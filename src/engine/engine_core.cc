@@ -4,6 +4,7 @@
 
 #include "base/cpu_features.h"
 #include "engine/step_plan.h"
+#include "engine/synthetic_context.h"
 #include "flows/registry.h"
 
 namespace vortex {
@@ -34,10 +35,6 @@ Status check_supported(const EngineOptions& options) {
   if (options.vortex->schedule_policy)
     return unsupported("vortex config", "schedule_policy: only the default budget so far",
                        "set topk_val and topk_ratio");
-  const DType dtype = options.vortex->field_dtype();
-  if (dtype != DType::kBF16 && dtype != DType::kF32)
-    return unsupported("vortex config", fmt::format("dtype: {} fields are not built", options.vortex->dtype),
-                       "use bfloat16 or float32");
   return {};
 }
 
@@ -75,7 +72,8 @@ Status EngineCore::compile_flow() {
                               .kv_dtype = kv_dtype(options_, m)};
   flow::FlowOptions flow_options;
   flow_options.dtype = c.field_dtype();
-  VORTEX_ASSIGN_OR_RETURN(flow_, flow::CompiledFlow::compile(*definition, shape, flow_options, pool_.get()));
+  VORTEX_ASSIGN_OR_RETURN(flow_,
+                          flow::CompiledFlow::compile(*definition, *c.module_name, shape, flow_options, pool_.get()));
   sparsity_.flow = flow_.get();
   sparsity_.layers.assign(static_cast<size_t>(m.layers), true);
   for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
@@ -159,6 +157,7 @@ Status EngineCore::add(uint64_t id, GenerateRequest request, StreamCallback call
   generation->sparsity() = report_template_;
   auto sequence =
       std::make_unique<sched::Sequence>(id, generation->prompt(), allocator_.get(), store_->layout().slab_tokens);
+  if (generation->synthetic()) sequence->computed = sequence->length() - 1;
   VORTEX_RETURN_IF_ERROR(scheduler_->add(std::move(sequence)));
   generations_.emplace(id, std::move(generation));
   return {};
@@ -182,10 +181,11 @@ void EngineCore::step() {
   if (scheduled.empty()) return;
   fill_batch(scheduled);
   logits_.resize(batch_.logit_tokens.size() * static_cast<size_t>(config().vocab_size));
-  const Status status = decoder_->forward(batch_, views_, sparsity_, logits_.data());
-  if (!status.ok()) return fail_batch(scheduled, status.error());
+  const auto failures = decoder_->forward(batch_, views_, sparsity_, logits_.data());
   report_decodes(scheduled);
   scheduler_->finish_step(scheduled);
+  for (const model::FlowFailure& failure : failures)
+    fail(scheduled[static_cast<size_t>(failure.sequence)].sequence->id, failure.error);
   sample(scheduled);
 }
 
@@ -197,7 +197,8 @@ void EngineCore::fill_batch(const sched::StepBatch& scheduled) {
   batch_.plan.reserved_eos = vortex ? static_cast<int>(vortex->block_reserved_eos) : 1;
   for (const sched::Chunk& chunk : scheduled) {
     const sched::Sequence& s = *chunk.sequence;
-    generations_.at(s.id)->on_start();
+    if (generations_.at(s.id)->on_start())
+      fill_synthetic_context(s.table.slabs(), s.computed, views_, sparsity_, attention_.get());
     for (int64_t i = s.computed; i < s.computed + chunk.count; ++i) {
       batch_.ids.push_back(s.tokens[static_cast<size_t>(i)]);
       batch_.positions.push_back(static_cast<int32_t>(i));
@@ -226,25 +227,25 @@ void EngineCore::sample(const sched::StepBatch& scheduled) {
   const auto vocab = static_cast<size_t>(config().vocab_size);
   for (const sched::Chunk& chunk : scheduled) {
     const uint64_t id = chunk.sequence->id;
-    Generation& generation = *generations_.at(id);
+    const auto found = generations_.find(id);
+    const bool failed = found == generations_.end();
     if (!chunk.last) {
-      generation.on_progress(chunk.sequence->computed);
+      if (!failed) found->second->on_progress(chunk.sequence->computed);
       continue;
     }
     const auto logits = std::span(logits_).subspan(row++ * vocab, vocab);
-    if (!generation.on_logits(logits, chunk.sequence)) continue;
+    if (!failed && !found->second->on_logits(logits, chunk.sequence)) continue;
     generations_.erase(id);
     scheduler_->remove(id);
   }
 }
 
-void EngineCore::fail_batch(const sched::StepBatch& scheduled, const Error& error) {
-  for (const sched::Chunk& chunk : scheduled) {
-    const uint64_t id = chunk.sequence->id;
-    generations_.at(id)->fail(error);
-    generations_.erase(id);
-    scheduler_->remove(id);
-  }
+/// The request may have failed in an earlier layer of the same step.
+void EngineCore::fail(uint64_t id, const Error& error) {
+  const auto found = generations_.find(id);
+  if (found == generations_.end()) return;
+  found->second->fail(error);
+  generations_.erase(found);
 }
 
 }  // namespace vortex

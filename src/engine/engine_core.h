@@ -52,7 +52,7 @@ class EngineCore {
   void fill_batch(const sched::StepBatch& scheduled);
   void report_decodes(const sched::StepBatch& scheduled);
   void sample(const sched::StepBatch& scheduled);
-  void fail_batch(const sched::StepBatch& scheduled, const Error& error);
+  void fail(uint64_t id, const Error& error);
   kv::KvLayout layout() const;
   int64_t default_pool_bytes(int64_t slab_bytes) const;
 

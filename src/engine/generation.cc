@@ -16,6 +16,7 @@ Generation::Generation(uint64_t id, GenerateRequest request, StreamCallback call
       params_(std::move(request.sampling)),
       callback_(std::move(callback)),
       end_ids_(params_.stop_token_ids),
+      synthetic_(request.synthetic_context),
       sampler_(params_, params_.seed.value_or(engine_seed + id)),
       stops_(params_.stop),
       arrived_(Clock::now()) {
@@ -26,8 +27,10 @@ Generation::Generation(uint64_t id, GenerateRequest request, StreamCallback call
   completion_.usage.prompt_tokens = static_cast<int64_t>(prompt_.size());
 }
 
-void Generation::on_start() {
-  if (!started_) started_ = Clock::now();
+bool Generation::on_start() {
+  if (started_) return false;
+  started_ = Clock::now();
+  return synthetic_;
 }
 
 void Generation::on_progress(int64_t computed) {

@@ -27,8 +27,9 @@ class Generation {
   uint64_t id() const { return id_; }
   const std::vector<int32_t>& prompt() const { return prompt_; }
 
-  /// The request's first chunk is about to run.
-  void on_start();
+  /// A chunk is about to run. True once, for a request whose context is synthetic: fill it now.
+  bool on_start();
+  bool synthetic() const { return synthetic_; }
   /// A step computed tokens of the sequence up to `computed`.
   void on_progress(int64_t computed);
   /// Counts a decode step's pages.
@@ -57,6 +58,7 @@ class Generation {
   std::vector<int32_t> end_ids_;     // eos and stop tokens
   std::vector<int32_t> banned_now_;  // end_ids_ while min_tokens is not reached
   int64_t max_tokens_;
+  bool synthetic_;
   sample::Sampler sampler_;
   std::optional<text::IncrementalDecoder> decoder_;  // absent: token ids only
   sample::StopMatcher stops_;

@@ -38,11 +38,13 @@ std::vector<FieldSpec> Decoder::kv_fields(int page_tokens, DType dtype) const {
   return {{"k", page_tokens, config_.head_dim, dtype}, {"v", page_tokens, config_.head_dim, dtype}};
 }
 
-Status Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity, float* logits) {
+std::vector<FlowFailure> Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
+                                          float* logits) {
   const auto elements = static_cast<size_t>(batch.tokens() * config_.hidden_size);
   hidden_.resize(elements);
   normed_.resize(elements);
   backend_.dense->embed(embedding_, batch.ids, hidden_.data());
+  std::vector<FlowFailure> failures;
   prepare_angles(batch);
   prepare_lists(batch, pages[0], sparsity.flow != nullptr);
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -53,21 +55,21 @@ Status Decoder::forward(const Batch& batch, std::span<const PageView> pages, con
     step.completed_pages = completed_pages_;
     step.dense_list = &dense_list_;
     step.sparse_list = &sparse_list_;
-    VORTEX_RETURN_IF_ERROR(run_layer(layers_[i], step));
+    step.failures = &failures;
+    run_layer(layers_[i], step);
   }
   write_logits(batch, logits);
-  return {};
+  return failures;
 }
 
-Status Decoder::run_layer(Layer& layer, const LayerStep& step) {
+void Decoder::run_layer(Layer& layer, const LayerStep& step) {
   const int64_t tokens = step.batch->tokens(), width = config_.hidden_size;
   kernels::DenseOps& dense = *backend_.dense;
   dense.rms_norm(hidden_.data(), width, layer.attention_norm.data(), config_.rms_norm_eps, tokens, width,
                  normed_.data());
-  VORTEX_RETURN_IF_ERROR(layer.blocks.attention->forward(step, normed_.data(), hidden_.data()));
+  layer.blocks.attention->forward(step, normed_.data(), hidden_.data());
   dense.rms_norm(hidden_.data(), width, layer.ffn_norm.data(), config_.rms_norm_eps, tokens, width, normed_.data());
   layer.blocks.feed_forward->forward(normed_.data(), tokens, hidden_.data());
-  return {};
 }
 
 /// Angles in float32, as transformers computes them.

@@ -28,8 +28,9 @@ class Decoder {
   std::vector<FieldSpec> kv_fields(int page_tokens, DType dtype) const;
 
   /// Runs the batch: stores its K and V in `pages` (one view a layer) and writes the logits of batch.logit_tokens to
-  /// `logits` [batch.logit_tokens.size(), vocab_size]. An error is a flow's (a NaN score, say).
-  Status forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity, float* logits);
+  /// `logits` [batch.logit_tokens.size(), vocab_size]. Returns the sequences whose flow failed; their logits are void.
+  std::vector<FlowFailure> forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
+                                   float* logits);
 
  private:
   struct Layer {
@@ -41,7 +42,7 @@ class Decoder {
   Status load_weights(WeightMap& weights);
   void prepare_angles(const Batch& batch);
   void prepare_lists(const Batch& batch, const PageView& view, bool sparse);
-  Status run_layer(Layer& layer, const LayerStep& step);
+  void run_layer(Layer& layer, const LayerStep& step);
   void write_logits(const Batch& batch, float* logits);
 
   ModelConfig config_;

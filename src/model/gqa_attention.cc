@@ -35,12 +35,11 @@ Result<std::unique_ptr<AttentionBlock>> GqaAttention::load(const LoadContext& co
   return std::unique_ptr<AttentionBlock>(std::move(block));
 }
 
-Status GqaAttention::forward(const LayerStep& step, const float* h, float* x) {
+void GqaAttention::forward(const LayerStep& step, const float* h, float* x) {
   project(step, h);
-  VORTEX_RETURN_IF_ERROR(attend(step));
+  attend(step);
   const kernels::Product output{o_.get(), x, o_->rows(), data_or_null(o_bias_), /*accumulate=*/true};
   backend_.dense->matmul(mixed_.data(), step.batch->tokens(), {&output, 1});
-  return {};
 }
 
 void GqaAttention::project(const LayerStep& step, const float* h) {
@@ -63,7 +62,7 @@ void GqaAttention::project(const LayerStep& step, const float* h) {
 }
 
 /// Order of a step (spec/planner.md 8): store, summarise completed pages, select, attend.
-Status GqaAttention::attend(const LayerStep& step) {
+void GqaAttention::attend(const LayerStep& step) {
   const Batch& batch = *step.batch;
   const int64_t q_width = q_->rows(), kv_width = k_->rows();
   int64_t token = 0;
@@ -73,24 +72,27 @@ Status GqaAttention::attend(const LayerStep& step) {
     token += slice.count;
   }
   if (step.flow != nullptr && !step.completed_pages.empty()) step.flow->update(*step.pages, step.completed_pages);
-  if (batch.decodes > 0) VORTEX_RETURN_IF_ERROR(decode(step));
+  if (batch.decodes > 0) decode(step);
   token = batch.decodes;
   for (const attention::TokenSlice& slice : std::span(batch.slices).subspan(static_cast<size_t>(batch.decodes))) {
     const auto first = static_cast<size_t>(token * q_width);
     backend_.attention->prefill(*step.pages, slice, &queries_[first], q_width, heads_, scale_, &mixed_[first], q_width);
     token += slice.count;
   }
-  return {};
 }
 
-Status GqaAttention::decode(const LayerStep& step) {
+void GqaAttention::decode(const LayerStep& step) {
   const bool sparse = step.flow != nullptr && step.batch->plan.any_sparse();
-  if (sparse) {
-    VORTEX_RETURN_IF_ERROR(step.flow->select(*step.pages, step.batch->plan, queries_.data(), step.sparse_list));
-  }
+  if (sparse) select(step);
   const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
   backend_.attention->decode(*step.pages, list, queries_.data(), heads_ / kv_heads_, scale_, mixed_.data());
-  return {};
+}
+
+/// The lists are complete even where scores were NaN, so the step goes on and only those requests end.
+void GqaAttention::select(const LayerStep& step) {
+  const Status status = step.flow->select(*step.pages, step.batch->plan, queries_.data(), step.sparse_list);
+  if (status.ok()) return;
+  for (int row : step.flow->failed_rows()) step.failures->push_back({row / kv_heads_, status.error()});
 }
 
 }  // namespace vortex::model

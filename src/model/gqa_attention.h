@@ -20,13 +20,14 @@ class GqaAttention final : public AttentionBlock {
   /// `prefix` is the block's name in the weights ("model.layers.3.self_attn.").
   static Result<std::unique_ptr<AttentionBlock>> load(const LoadContext& context, const std::string& prefix,
                                                       const GqaOptions& options);
-  Status forward(const LayerStep& step, const float* h, float* x) override;
+  void forward(const LayerStep& step, const float* h, float* x) override;
 
  private:
   GqaAttention() = default;
   void project(const LayerStep& step, const float* h);
-  Status attend(const LayerStep& step);
-  Status decode(const LayerStep& step);
+  void attend(const LayerStep& step);
+  void decode(const LayerStep& step);
+  void select(const LayerStep& step);
 
   Backend backend_;
   int heads_ = 0, kv_heads_ = 0, head_dim_ = 0;

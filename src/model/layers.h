@@ -27,6 +27,12 @@ struct Backend {
   attention::AttentionOps* attention = nullptr;
 };
 
+/// A flow that scored NaN for a decode sequence: that request ends, the others go on.
+struct FlowFailure {
+  int sequence = 0;  // index in batch.plan.sequences
+  Error error;
+};
+
 /// What all layers of one step share, and the pages of the one that runs.
 struct LayerStep {
   const Batch* batch = nullptr;
@@ -36,13 +42,14 @@ struct LayerStep {
   std::span<const PageId> completed_pages;  // for the flow's forward_cache
   const PageList* dense_list = nullptr;     // decode rows, all pages
   PageList* sparse_list = nullptr;          // reserved pages in place; each sparse layer fills the middle
+  std::vector<FlowFailure>* failures = nullptr;
 };
 
 class AttentionBlock {
  public:
   virtual ~AttentionBlock() = default;
   /// x += attention(h) for the batch's tokens: h and x are [tokens, hidden].
-  virtual Status forward(const LayerStep& step, const float* h, float* x) = 0;
+  virtual void forward(const LayerStep& step, const float* h, float* x) = 0;
 };
 
 class FeedForward {

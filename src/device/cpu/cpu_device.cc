@@ -5,6 +5,8 @@
 namespace vortex::device {
 namespace {
 
+constexpr int64_t kHugePageThreshold = int64_t{32} << 20;
+
 class MappedBuffer final : public Buffer {
  public:
   MappedBuffer(std::byte* data, int64_t bytes) : Buffer(data, bytes) {}
@@ -24,7 +26,8 @@ class CpuDevice final : public Device {
       return Error{ErrorCode::kResourceExhausted, "cpu memory", fmt::format("cannot map {} bytes", bytes),
                    "lower --kv-cache-memory-bytes or --max-model-len"};
     }
-    madvise(data, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+    // Long contexts want few TLB misses; a small pool would only waste the tail of each large page.
+    if (bytes >= kHugePageThreshold) madvise(data, static_cast<size_t>(bytes), MADV_HUGEPAGE);
     return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(static_cast<std::byte*>(data), bytes));
   }
 };

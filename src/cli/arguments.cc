@@ -1,0 +1,141 @@
+#include "cli/arguments.h"
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/nearest_name.h"
+
+namespace vortex::cli {
+namespace {
+
+using nlohmann::json;
+
+/// "--max-model-len,--context-length" as CLI11 wants the names of one option.
+std::string flag_names(const SettingSpec& spec) {
+  std::string names = setting_flag(spec);
+  for (const SettingAlias& alias : spec.aliases)
+    if (!alias.negates) names += fmt::format(",--{}", alias.name);
+  return names;
+}
+
+std::string flag_help(const SettingSpec& spec) {
+  return fmt::format("{} [{}] ({})", spec.help, spec.default_text, setting_variable(spec));
+}
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return Error{ErrorCode::kNotFound, path, "cannot be read", "check the path given to --config"};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::string as_text(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+Status apply_config(const std::string& path, Settings* settings) {
+  VORTEX_ASSIGN_OR_RETURN(const std::string text, read_file(path));
+  constexpr int kMaxDepth = 64;
+  bool too_deep = false;
+  const auto limit = [&](int depth, json::parse_event_t, json&) { return !(too_deep |= depth > kMaxDepth); };
+  const json object = json::parse(text, limit, /*allow_exceptions=*/false);
+  if (object.is_discarded() || too_deep || !object.is_object())
+    return Error{ErrorCode::kConfiguration, path, "not a JSON object", "write {\"threads\": 2}"};
+  for (const auto& [key, value] : object.items())
+    VORTEX_RETURN_IF_ERROR(settings->set(key, as_text(value), SettingSource::kFile, path));
+  return {};
+}
+
+}  // namespace
+
+Arguments::Arguments(const std::vector<std::unique_ptr<Command>>& commands)
+    : app_("Vortex: language models with programmable sparse attention.", "vortex") {
+  app_.require_subcommand(0, 1);
+  for (const auto& command : commands) {
+    const std::string name(command->name());
+    const size_t space = name.find(' ');
+    CLI::App* parent = space == std::string::npos ? &app_ : group(name.substr(0, space));
+    const std::string leaf = space == std::string::npos ? name : name.substr(space + 1);
+    CLI::App* sub = parent->add_subcommand(leaf, std::string(command->summary()));
+    sub->allow_extras();  // so that the error for a wrong name can be ours
+    command->add_options(*sub);
+    if (command->settings() != 0) sub->add_option("--config", config_path_, "JSON file of settings")->group("Settings");
+    for (const SettingSpec& spec : settings_table())
+      if (spec.commands & command->settings()) add_setting(sub, spec);
+    commands_.emplace_back(sub, command.get());
+  }
+}
+
+CLI::App* Arguments::group(const std::string& name) {
+  for (CLI::App* existing : app_.get_subcommands([&](const CLI::App* sub) { return sub->get_name() == name; }))
+    return existing;
+  CLI::App* created = app_.add_subcommand(name, name + " commands");
+  created->require_subcommand(1);
+  return created;
+}
+
+void Arguments::add_setting(CLI::App* app, const SettingSpec& spec) {
+  const std::string name(spec.name);
+  CLI::Option* option = nullptr;
+  if (spec.type == SettingType::kBool) {
+    option = app->add_flag_callback(
+        flag_names(spec), [this, name] { flags_.emplace_back(name, "true"); }, flag_help(spec));
+    std::string off = "--no-" + name;
+    for (const SettingAlias& alias : spec.aliases)
+      if (alias.negates) off += fmt::format(",--{}", alias.name);
+    app->add_flag_callback(
+           off, [this, name] { flags_.emplace_back(name, "false"); }, "The opposite.")
+        ->group(std::string(spec.group));
+  } else {
+    option = app->add_option_function<std::string>(
+        flag_names(spec), [this, name](const std::string& text) { flags_.emplace_back(name, text); }, flag_help(spec));
+  }
+  option->group(std::string(spec.group));
+}
+
+Result<Command*> Arguments::parse(int argc, char** argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    app_.exit(help, std::cout, std::cerr);
+    return nullptr;
+  } catch (const CLI::ExtrasError&) {
+    return unexpected(&app_, app_.remaining().empty() ? "" : app_.remaining().front());
+  } catch (const CLI::ParseError& error) {
+    return Error{ErrorCode::kUsage, "vortex", error.what(), "see vortex --help"};
+  }
+  for (const auto& [sub, command] : commands_) {
+    if (!sub->parsed()) continue;
+    if (!sub->remaining().empty()) return unexpected(sub, sub->remaining().front());
+    return command;
+  }
+  std::cout << app_.help();
+  return nullptr;
+}
+
+Error Arguments::unexpected(const CLI::App* app, const std::string& word) const {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app->get_options({}))
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (const CLI::App* sub : app->get_subcommands({})) names.push_back(sub->get_name());
+  const std::string nearest = nearest_name(word.substr(0, word.find('=')), names);
+  std::string path = app->get_name();
+  for (const CLI::App* parent = app->get_parent(); parent != nullptr; parent = parent->get_parent())
+    path = parent->get_name() + " " + path;
+  const std::string hint = nearest.empty() ? fmt::format("see {} --help", path) : "did you mean " + nearest + "?";
+  return {ErrorCode::kUsage, path, fmt::format("'{}' is not known", word), hint};
+}
+
+Result<Settings> Arguments::resolve_settings() const {
+  Settings settings;
+  if (!config_path_.empty()) VORTEX_RETURN_IF_ERROR(apply_config(config_path_, &settings));
+  VORTEX_RETURN_IF_ERROR(settings.read_environment([](const char* name) { return std::getenv(name); }));
+  for (const auto& [name, text] : flags_) VORTEX_RETURN_IF_ERROR(settings.set(name, text, SettingSource::kFlag));
+  return settings;
+}
+
+}  // namespace vortex::cli

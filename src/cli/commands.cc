@@ -1,0 +1,21 @@
+#include "cli/command.h"
+
+namespace vortex::cli {
+
+std::vector<std::unique_ptr<Command>> make_commands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_run_command());
+  commands.push_back(make_chat_command());
+  commands.push_back(make_bench_latency_command());
+  commands.push_back(make_eval_recall_command());
+  commands.push_back(make_flow_list_command());
+  commands.push_back(make_pull_command());
+  commands.push_back(make_list_command());
+  commands.push_back(make_inspect_command());
+  commands.push_back(make_doctor_command());
+  commands.push_back(make_demo_command());
+  commands.push_back(make_version_command());
+  return commands;
+}
+
+}  // namespace vortex::cli

@@ -1,0 +1,38 @@
+// vortex: the command-line program.
+#include <cstdio>
+
+#include "base/log.h"
+#include "cli/arguments.h"
+
+namespace {
+
+int fail(const vortex::Error& error) {
+  std::fprintf(stderr, "vortex: %s\n", error.to_string().c_str());
+  return vortex::exit_status(error.code);
+}
+
+void configure_log_from(const vortex::Settings& settings) {
+  using enum vortex::LogLevel;
+  const std::string& level = settings.get_string("log-level");
+  const vortex::LogLevel threshold = level == "debug"  ? kDebug
+                                     : level == "info" ? kInfo
+                                     : level == "warn" ? kWarn
+                                                       : kError;
+  const bool json = settings.get_string("log-format") == "json";
+  vortex::configure_log(threshold, json ? vortex::LogFormat::kJson : vortex::LogFormat::kText);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto commands = vortex::cli::make_commands();
+  vortex::cli::Arguments arguments(commands);
+  const auto command = arguments.parse(argc, argv);
+  if (!command.ok()) return fail(command.error());
+  if (*command == nullptr) return 0;
+  const auto settings = arguments.resolve_settings();
+  if (!settings.ok()) return fail(settings.error());
+  configure_log_from(*settings);
+  const vortex::Status status = (*command)->run(*settings);
+  return status.ok() ? 0 : fail(status.error());
+}

@@ -1,0 +1,80 @@
+#include "cli/model_options.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "base/progress.h"
+#include "loader/hub/resolve.h"
+
+namespace vortex::cli {
+namespace {
+
+Result<std::string> config_text(const std::string& argument) {
+  if (!argument.starts_with('@')) return argument;
+  std::ifstream in(argument.substr(1));
+  if (!in) return Error{ErrorCode::kNotFound, argument.substr(1), "cannot be read", "check the path after @"};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// A bar for each file that is fetched.
+class DownloadBars {
+ public:
+  explicit DownloadBars(bool quiet) : quiet_(quiet) {}
+  void update(const std::string& file, int64_t done, int64_t total) {
+    if (file != file_) {
+      bar_ = std::make_unique<Progress>(file, static_cast<uint64_t>(std::max<int64_t>(total, 0)), "B", quiet_);
+      file_ = file;
+    }
+    bar_->update(static_cast<uint64_t>(done));
+    if (done == total) bar_->finish();
+  }
+
+ private:
+  bool quiet_;
+  std::string file_;
+  std::unique_ptr<Progress> bar_;
+};
+
+}  // namespace
+
+void ModelOptions::add_to(CLI::App& app, bool positional) {
+  const char* help = "A folder in Hugging Face form, a .gguf, org/name[@revision][:QUANT] or a catalogue name";
+  app.add_option(positional ? "model" : "--model,-m", model, help)->required();
+  app.add_option("--flow", flow, "Sparse attention under this flow (see vortex flow list)");
+  app.add_option("--vortex-config", vortex_config, "Sparse attention settings as JSON, or @FILE");
+  app.add_flag("--offline", offline, "Use only what is on this machine");
+  app.add_flag("--quiet,-q", quiet, "No progress on stderr");
+}
+
+Result<EngineOptions> ModelOptions::engine_options(const Settings& settings) const {
+  EngineOptions options = vortex::engine_options(settings);
+  options.model = model;
+  if (!vortex_config.empty()) {
+    VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(vortex_config));
+    const std::string where = vortex_config.starts_with('@') ? vortex_config.substr(1) : "--vortex-config";
+    VORTEX_ASSIGN_OR_RETURN(options.vortex, parse_vortex_config(text, where));
+  }
+  if (!flow.empty()) {
+    if (!options.vortex) options.vortex.emplace();
+    options.vortex->module_name = flow;
+  }
+  return options;
+}
+
+Result<std::unique_ptr<Engine>> ModelOptions::start(const Settings& settings) const {
+  VORTEX_ASSIGN_OR_RETURN(EngineOptions options, engine_options(settings));
+  return start(std::move(options));
+}
+
+Result<std::unique_ptr<Engine>> ModelOptions::start(EngineOptions options) const {
+  DownloadBars bars(quiet);
+  ResolveOptions resolve;
+  resolve.offline = offline;
+  resolve.progress = [&](const std::string& file, int64_t done, int64_t total) { bars.update(file, done, total); };
+  VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(options.model, resolve));
+  return Engine::create(options);
+}
+
+}  // namespace vortex::cli

@@ -1,0 +1,31 @@
+// ModelOptions: what every command that runs a model takes beside the settings: the model and its sparsity.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <memory>
+#include <string>
+
+#include "base/settings.h"
+#include "vortex/engine.h"
+
+namespace vortex::cli {
+
+struct ModelOptions {
+  std::string model;
+  std::string flow;           // --flow NAME, short for {"module_name": NAME}
+  std::string vortex_config;  // --vortex-config JSON or @FILE
+  bool offline = false;
+  bool quiet = false;
+
+  /// `positional`: the model is the first argument; otherwise it is --model.
+  void add_to(CLI::App& app, bool positional);
+
+  /// The engine's options with the model's name still unresolved.
+  Result<EngineOptions> engine_options(const Settings& settings) const;
+
+  /// Finds the model (fetching it when need be) and starts an engine on it.
+  Result<std::unique_ptr<Engine>> start(const Settings& settings) const;
+  Result<std::unique_ptr<Engine>> start(EngineOptions options) const;
+};
+
+}  // namespace vortex::cli
