@@ -1,10 +1,7 @@
 // The six tiny models against Hugging Face transformers in float32: top logits, log-sum-exp and greedy tokens.
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
+#include "golden/golden_json.h"
 #include "sample/sampler.h"
 #include "support/decoder_rig.h"
 
@@ -12,15 +9,6 @@ namespace vortex::testing {
 namespace {
 
 using nlohmann::json;
-
-json load_json(const std::string& path) { return json::parse(std::ifstream(path)); }
-
-double log_sum_exp(const std::vector<float>& logits) {
-  double max = -INFINITY, sum = 0;
-  for (float x : logits) max = std::max<double>(max, x);
-  for (float x : logits) sum += std::exp(x - max);
-  return max + std::log(sum);
-}
 
 struct Case {
   std::string model;
@@ -45,7 +33,8 @@ void expect_tail(const json& golden, const std::vector<std::vector<float>>& rows
 
 TEST_P(TinyGoldenTest, LogitsAndGreedyTokens) {
   DecoderRig rig(folder(), GetParam().backend, DType::kF32);
-  for (const json& golden : load_json(folder() + "/golden.json")["cases"]) {
+  const auto goldens = load_golden("tiny/" + GetParam().model + "/golden.json")["cases"];
+  for (const auto& golden : goldens) {
     rig.restart();
     const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
     const auto rows = rig.prefill(ids, 4);
@@ -58,7 +47,8 @@ TEST_P(TinyGoldenTest, LogitsAndGreedyTokens) {
 
 TEST_P(TinyGoldenTest, ChunkedPrefillGivesTheSameLogits) {
   DecoderRig rig(folder(), GetParam().backend, DType::kF32, /*page_tokens=*/8);
-  for (const json& golden : load_json(folder() + "/golden.json")["cases"]) {
+  const auto goldens = load_golden("tiny/" + GetParam().model + "/golden.json")["cases"];
+  for (const auto& golden : goldens) {
     rig.restart();
     const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
     const size_t head = ids.size() - 4;
