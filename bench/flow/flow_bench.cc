@@ -1,5 +1,7 @@
 // Scoring and selecting the pages of one row: checked against the interpreter, then timed. GB/s counts each field once;
 // the share is of the read bandwidth measured in the same run. The page size is 16, head_dim 128, four heads a group.
+// The last argument is 1 for pages scattered over the pool one by one (the worst case: a TLB miss a page), 0 for a
+// context that was written in one go.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -9,6 +11,7 @@
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "bench/roofline/roofline.h"
+#include "device/device.h"
 #include "flow/flow.h"
 #include "flow/flow_testing.h"
 #include "flows/registry.h"
@@ -39,7 +42,7 @@ std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
 /// Contexts of `pages` pages whose fields hold random numbers; k and v are not there, scoring does not read them.
 class Contexts {
  public:
-  Contexts(std::span<const FieldSpec> fields, int pages) : pages_(pages) {
+  Contexts(std::span<const FieldSpec> fields, int pages, bool shuffled) : pages_(pages), shuffled_(shuffled) {
     int64_t bytes = 0;
     for (const FieldSpec& f : fields) bytes += f.page_bytes();
     count_ = static_cast<int>(1 + kColdBytes / (bytes * pages));
@@ -62,11 +65,12 @@ class Contexts {
 
  private:
   void add_field(const FieldSpec& spec, float sign) {
-    memory_.emplace_back(static_cast<size_t>(spec.page_bytes() * pages_ * count_));
-    auto* numbers = reinterpret_cast<uint16_t*>(memory_.back().data());
-    for (size_t i = 0; i < memory_.back().size() / 2; ++i)
+    const int64_t bytes = spec.page_bytes() * pages_ * count_;
+    memory_.push_back(cpu_->allocate(bytes).value());
+    auto* numbers = reinterpret_cast<uint16_t*>(memory_.back()->data());
+    for (int64_t i = 0; i < bytes / 2; ++i)
       numbers[i] = f32_to_bf16(sign * static_cast<float>(random_() >> 8) * 0x1p-24f);
-    views_.push_back({memory_.back().data(), spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
+    views_.push_back({memory_.back()->data(), spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
   }
 
   void make_steps() {
@@ -74,7 +78,7 @@ class Contexts {
     std::vector<SlabId>& ids = tables_.front();
     ids.resize(static_cast<size_t>(pages_) * static_cast<size_t>(count_));
     std::iota(ids.begin(), ids.end(), 0);
-    std::shuffle(ids.begin(), ids.end(), random_);
+    if (shuffled_) std::shuffle(ids.begin(), ids.end(), random_);
     for (int i = 0; i < count_; ++i) {
       SequencePlan s;
       s.table =
@@ -92,9 +96,11 @@ class Contexts {
   }
 
   int pages_, count_ = 0;
+  bool shuffled_;
   std::mt19937 random_{1};
   std::normal_distribution<float> normal_;
-  std::vector<std::vector<std::byte>> memory_;
+  std::unique_ptr<device::Device> cpu_ = device::make_cpu_device();  // large pages, as the engine's pool
+  std::vector<std::unique_ptr<device::Buffer>> memory_;
   std::vector<std::vector<SlabId>> tables_;
   std::vector<FieldView> views_;
   PageView view_;
@@ -104,7 +110,7 @@ class Contexts {
 
 /// Each scores its own copy of the same numbers: a flow may save to its fields.
 bool agrees(CompiledFlow& fast, CompiledFlow& reference, int pages) {
-  const Contexts mine(fast.fields(), pages), other(fast.fields(), pages);
+  const Contexts mine(fast.fields(), pages, true), other(fast.fields(), pages, true);
   const auto x = fast.scores(mine.view(), mine.step(0), 0, mine.query());
   const auto y = reference.scores(other.view(), other.step(0), 0, other.query());
   double norm = 0, worst = 0;
@@ -119,7 +125,7 @@ template <class Run>
 void time_flow(benchmark::State& state, const char* name, Run run) {
   const auto flow = compile(name, BackendKind::kCpu);
   const int pages = static_cast<int>(state.range(0));
-  const Contexts contexts(flow->fields(), pages);
+  const Contexts contexts(flow->fields(), pages, state.range(1) != 0);
   if (!agrees(*flow, *compile(name, BackendKind::kInterpreter), pages))
     return state.SkipWithError("the scores differ from the interpreter's");
   int64_t i = 0;
@@ -158,10 +164,12 @@ void update(benchmark::State& state, const char* name) {
 void register_all() {
   for (const auto& info : flows::list_flows()) {
     const char* name = info.name.data();
-    benchmark::RegisterBenchmark(fmt::format("score/{}", name).c_str(), [=](auto& s) { score(s, name); })->Arg(4096);
+    benchmark::RegisterBenchmark(fmt::format("score/{}", name).c_str(), [=](auto& s) { score(s, name); })
+        ->Args({4096, 0})
+        ->Args({4096, 1});
     benchmark::RegisterBenchmark(fmt::format("select/{}", name).c_str(), [=](auto& s) { select(s, name); })
-        ->Arg(2048)
-        ->Arg(4096);
+        ->Args({2048, 0})
+        ->Args({4096, 0});
     benchmark::RegisterBenchmark(fmt::format("update/{}", name).c_str(), [=](auto& s) { update(s, name); });
   }
 }

@@ -15,7 +15,8 @@
 //   NaN       Comparisons with NaN are false, so max(x, y) and min(x, y) give y when either is NaN. Max and Min
 //             reductions give NaN when any element is. For selection NaN ranks below every number; the row is reported.
 //   Ties      The lower page wins. -0 equals +0.
-//   Masks     The excluded value is -1e30, finite: a masked page is still chosen when too few others exist.
+//   Masks     The excluded value is -1e30, finite (in float16: -infinity): a masked page is still chosen when too few
+//             others exist.
 //   Selection k = m - bos - eos pages of the middle, m the row's budget. The list is a set: its order is free.
 #pragma once
 

@@ -107,47 +107,70 @@ void gemm(const flow::GemmTile& tile) {
   }
 }
 
-/// Bounds of kRows query heads on one page; their maximum, NaN if any is.
-template <class From, int kRows>
-float best_bound(const typename From::Type* high, const typename From::Type* low, const float* positive,
-                 const float* negative, int64_t width, float best) {
-  F32 acc[kRows];
-  for (F32& a : acc) a = zero();
+/// Bounds of kRows query heads on kPages pages: several pages share the loads of the query and keep enough sums in
+/// flight. best[p] becomes the larger, NaN if any is.
+template <class From, int kRows, int kPages>
+void best_bounds(const flow::BoundTile& tile, int64_t first, const float* positive, const float* negative,
+                 float* best) {
+  using Type = typename From::Type;
+  const Type *high[kPages], *low[kPages];
+  F32 acc[kPages][kRows];
+  for (int p = 0; p < kPages; ++p) {
+    high[p] = static_cast<const Type*>(tile.high_pages[first + p]);
+    low[p] = static_cast<const Type*>(tile.low_pages[first + p]);
+    for (int r = 0; r < kRows; ++r) acc[p][r] = zero();
+  }
+  const int64_t width = tile.width;
   int64_t d = 0;
   for (; d + kLanes <= width; d += kLanes) {
-    const F32 h = From::read(high + d), l = From::read(low + d);
-    for (int r = 0; r < kRows; ++r)
-      acc[r] = fma(load(positive + r * width + d), h, fma(load(negative + r * width + d), l, acc[r]));
+    F32 h[kPages], l[kPages];
+    for (int p = 0; p < kPages; ++p) {
+      h[p] = From::read(high[p] + d);
+      l[p] = From::read(low[p] + d);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const F32 up = load(positive + r * width + d), down = load(negative + r * width + d);
+      for (int p = 0; p < kPages; ++p) acc[p][r] = fma(up, h[p], fma(down, l[p], acc[p][r]));
+    }
   }
-  for (int r = 0; r < kRows; ++r) {
-    float sum = reduce_add(acc[r]);
-    for (int64_t i = d; i < width; ++i)
-      sum += positive[r * width + i] * From::one(high + i) + negative[r * width + i] * From::one(low + i);
-    if (sum != sum || sum > best) best = sum;
-    if (best != best) break;
+  for (int p = 0; p < kPages; ++p) {
+    for (int r = 0; r < kRows; ++r) {
+      float sum = reduce_add(acc[p][r]);
+      for (int64_t i = d; i < width; ++i)
+        sum += positive[r * width + i] * From::one(high[p] + i) + negative[r * width + i] * From::one(low[p] + i);
+      if (best[p] == best[p] && !(sum <= best[p])) best[p] = sum;
+    }
   }
-  return best;
+}
+
+template <class From, int kPages>
+void bound_heads(const flow::BoundTile& tile, int64_t first) {
+  float best[kPages];
+  for (float& b : best) b = -__builtin_inff();
+  const int64_t width = tile.width;
+  int64_t g = 0;
+  for (; g + 4 <= tile.group; g += 4)
+    best_bounds<From, 4, kPages>(tile, first, tile.positive + g * width, tile.negative + g * width, best);
+  for (; g < tile.group; ++g)
+    best_bounds<From, 1, kPages>(tile, first, tile.positive + g * width, tile.negative + g * width, best);
+  for (int p = 0; p < kPages; ++p) tile.out[first + p] = best[p];
 }
 
 template <class From>
 void bound_pages(const flow::BoundTile& tile) {
-  using Type = typename From::Type;
-  const int64_t width = tile.width, bytes = width * static_cast<int64_t>(sizeof(Type));
-  for (int64_t t = 0; t < tile.pages; ++t) {
-    if (t + kPrefetchAhead < tile.pages) {
-      prefetch(tile.high_pages[t + kPrefetchAhead], bytes);
-      prefetch(tile.low_pages[t + kPrefetchAhead], bytes);
-    }
-    const auto* high = static_cast<const Type*>(tile.high_pages[t]);
-    const auto* low = static_cast<const Type*>(tile.low_pages[t]);
-    float best = -__builtin_inff();
-    int64_t g = 0;
-    for (; g + 4 <= tile.group && best == best; g += 4)
-      best = best_bound<From, 4>(high, low, tile.positive + g * width, tile.negative + g * width, width, best);
-    for (; g < tile.group && best == best; ++g)
-      best = best_bound<From, 1>(high, low, tile.positive + g * width, tile.negative + g * width, width, best);
-    tile.out[t] = best;
+  const int64_t bytes = tile.width * static_cast<int64_t>(sizeof(typename From::Type));
+  const auto fetch = [&](int64_t t) {
+    if (t >= tile.pages) return;
+    prefetch(tile.high_pages[t], bytes);
+    prefetch(tile.low_pages[t], bytes);
+  };
+  int64_t t = 0;
+  for (; t + 2 <= tile.pages; t += 2) {
+    fetch(t + kPrefetchAhead);
+    fetch(t + kPrefetchAhead + 1);
+    bound_heads<From, 2>(tile, t);
   }
+  if (t < tile.pages) bound_heads<From, 1>(tile, t);
 }
 
 void bound(const flow::BoundTile& tile) {
