@@ -58,29 +58,45 @@ uint32_t await_change(const std::atomic<uint32_t>& word, uint32_t old, bool crow
 
 }  // namespace
 
+/// A round has `size` shares. Whoever is free claims the next one, the caller too: on a busy machine a worker that the
+/// kernel has not scheduled yet delays nobody, because the caller does its share.
 struct WorkerPool::State {
   using Body = FunctionRef<void(int)>;
 
   explicit State(int thread_count) : size(thread_count), crowded(thread_count > usable_threads()) {}
 
-  void worker(int thread) {
+  void worker() {
     uint32_t seen = 0;
     while (true) {
       seen = await_change(round, seen, crowded);
       if (stopping) return;
-      (*body)(thread);
-      if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) running.notify_one();
+      run_shares(seen);
     }
   }
 
-  void start_round() {
-    round.fetch_add(1, std::memory_order_release);
+  /// Runs shares of round `number` until none is left. A worker that comes late finds them gone, or a later round's
+  /// ticket, and never touches that round's body.
+  void run_shares(uint32_t number) {
+    uint64_t current = ticket.load(std::memory_order_acquire);
+    while (current >> 32 == number && static_cast<int>(current & UINT32_MAX) < size) {
+      if (!ticket.compare_exchange_weak(current, current + 1, std::memory_order_acq_rel)) continue;
+      (*body)(static_cast<int>(current & UINT32_MAX));
+      if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
+      current = ticket.load(std::memory_order_acquire);
+    }
+  }
+
+  uint32_t start_round() {
+    const uint32_t number = round.load(std::memory_order_relaxed) + 1;
+    ticket.store(uint64_t{number} << 32, std::memory_order_release);
+    round.store(number, std::memory_order_release);
     round.notify_all();
+    return number;
   }
 
   void join_round() {
-    for (uint32_t left = running.load(std::memory_order_acquire); left != 0;) {
-      left = await_change(running, left, crowded);
+    for (uint32_t left = unfinished.load(std::memory_order_acquire); left != 0;) {
+      left = await_change(unfinished, left, crowded);
     }
   }
 
@@ -92,7 +108,8 @@ struct WorkerPool::State {
   std::vector<std::thread> threads;
   // Each on its own line: the waiters of one would otherwise slow the writers of the others.
   alignas(kCacheLine) std::atomic<uint32_t> round{0};
-  alignas(kCacheLine) std::atomic<uint32_t> running{0};
+  alignas(kCacheLine) std::atomic<uint64_t> ticket{0};  // round in the high half, next share in the low
+  alignas(kCacheLine) std::atomic<uint32_t> unfinished{0};
   alignas(kCacheLine) std::atomic<int64_t> next_item{0};
 };
 
@@ -101,7 +118,7 @@ WorkerPool::WorkerPool(int threads) {
   state_ = std::make_unique<State>(threads);
   state_->threads.reserve(static_cast<std::size_t>(threads - 1));
   for (int t = 1; t < threads; ++t) {
-    state_->threads.emplace_back([state = state_.get(), t] { state->worker(t); });
+    state_->threads.emplace_back([state = state_.get()] { state->worker(); });
   }
 }
 
@@ -117,12 +134,9 @@ void WorkerPool::run(FunctionRef<void(int)> body) {
   State& state = *state_;
   VORTEX_CHECK(!state.in_use, "WorkerPool::run called from inside a body, or by two threads");
   state.in_use = true;
-  if (state.size > 1) {
-    state.body = body;
-    state.running.store(static_cast<uint32_t>(state.size - 1), std::memory_order_relaxed);
-    state.start_round();
-  }
-  body(0);
+  state.body = body;
+  state.unfinished.store(static_cast<uint32_t>(state.size), std::memory_order_relaxed);
+  state.run_shares(state.start_round());
   state.join_round();
   state.in_use = false;
 }

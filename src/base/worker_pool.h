@@ -19,7 +19,8 @@ class WorkerPool {
 
   int size() const;
 
-  /// Runs body(thread) for thread in [0, size()) at once, and returns when all are done. Not re-entrant.
+  /// Runs body(thread) for each thread number in [0, size()), each once, and returns when all are done. Numbers run at
+  /// the same time where cores are free; one operating-system thread may run several. Not re-entrant.
   void run(FunctionRef<void(int thread)> body);
 
   /// Splits [0, n) into near-equal contiguous ranges whose inner borders are multiples of `align`,
