@@ -50,6 +50,23 @@ inline Number choose_unordered(Number x, Number y, Number a, Number b) {
 }
 #endif
 
+/// out[i] = sum of the lanes of v[i], for four vectors at once: a tree of pairwise sums shares its steps.
+inline void sum_lanes(const F32* v, float* out) {
+#if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)
+  const auto half = [](F32 x) {
+#if defined(VORTEX_ISA_avx512)
+    return _mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1));
+#else
+    return x.v;
+#endif
+  };
+  const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(half(v[0]), half(v[1])), _mm256_hadd_ps(half(v[2]), half(v[3])));
+  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
+#else
+  for (int i = 0; i < 4; ++i) out[i] = reduce_add(v[i]);
+#endif
+}
+
 /// y when either is NaN, as the compare-and-choose instructions do.
 inline Number max(Number x, Number y) { return {VORTEX_ISA::max(x.v, y.v)}; }
 inline Number min(Number x, Number y) { return {VORTEX_ISA::min(x.v, y.v)}; }

@@ -38,6 +38,14 @@ void prefetch(const void* page, int64_t bytes) {
   for (int64_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(p + at);
 }
 
+/// Sums of the lanes of each accumulator.
+template <int kCount>
+void sum_all(const F32* acc, float* out) {
+  int i = 0;
+  for (; i + 4 <= kCount; i += 4) sum_lanes(acc + i, out + i);
+  for (; i < kCount; ++i) out[i] = reduce_add(acc[i]);
+}
+
 /// Dots of one stored row with kRows query rows `width` apart.
 template <class From, int kRows>
 void dots(const typename From::Type* y, const float* x, int64_t width, float* out) {
@@ -48,11 +56,9 @@ void dots(const typename From::Type* y, const float* x, int64_t width, float* ou
     const F32 row = From::read(y + k);
     for (int r = 0; r < kRows; ++r) acc[r] = fma(row, load(x + r * width + k), acc[r]);
   }
-  for (int r = 0; r < kRows; ++r) {
-    float sum = reduce_add(acc[r]);
-    for (int64_t i = k; i < width; ++i) sum += From::one(y + i) * x[r * width + i];
-    out[r] = sum;
-  }
+  sum_all<kRows>(acc, out);
+  for (int r = 0; r < kRows; ++r)
+    for (int64_t i = k; i < width; ++i) out[r] += From::one(y + i) * x[r * width + i];
 }
 
 /// One query row: several accumulators along the width hide the latency of the sums.
@@ -134,11 +140,12 @@ void best_bounds(const flow::BoundTile& tile, int64_t first, const float* positi
     }
   }
   for (int p = 0; p < kPages; ++p) {
+    float sum[kRows];
+    sum_all<kRows>(acc[p], sum);
     for (int r = 0; r < kRows; ++r) {
-      float sum = reduce_add(acc[p][r]);
       for (int64_t i = d; i < width; ++i)
-        sum += positive[r * width + i] * From::one(high[p] + i) + negative[r * width + i] * From::one(low[p] + i);
-      if (best[p] == best[p] && !(sum <= best[p])) best[p] = sum;
+        sum[r] += positive[r * width + i] * From::one(high[p] + i) + negative[r * width + i] * From::one(low[p] + i);
+      best[p] = best[p] != best[p] || best[p] > sum[r] ? best[p] : sum[r];  // NaN stays
     }
   }
 }
