@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Vortex against llama.cpp on one GGUF file: tokens/s of prefill and decode, and their ratio.
+
+Both run in turn, round after round, with the same threads, so that a slow minute of the machine hits both. A round is
+one fresh process for each contender. llama.cpp runs with flash attention off and on, and the better of the two counts,
+for prefill and decode each by itself. It is warmed up first and does not sample; Vortex is measured from a cold start
+and samples. decode is the inverse of the median step. Ratios are taken within a round; the table shows medians.
+
+The first run makes a Python environment in build/peers and compiles llama.cpp in it, which takes minutes.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = Path(__file__).resolve().with_name("llama_worker.py")
+REQUIREMENTS = ("llama-cpp-python==0.3.36", "numpy")
+PHASES = ("prefill", "decode")
+LLAMA_VARIANTS = {"llama.cpp": 0, "llama.cpp flash": 1}
+
+
+def say(text: str) -> None:
+    print(f"peers: {text}", file=sys.stderr, flush=True)
+
+
+def output_of(command: list) -> str:
+    """Standard output of a command; its errors go where ours go."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"peers: {' '.join(map(str, command))} ended with {done.returncode}")
+    return done.stdout
+
+
+def make_environment() -> Path:
+    """The Python that has llama-cpp-python."""
+    folder = ROOT / "build" / "peers"
+    python = folder / "bin" / "python"
+    stamp = folder / ".requirements"
+    if stamp.is_file() and stamp.read_text() == "\n".join(REQUIREMENTS):
+        return python
+    say(f"installing {' and '.join(REQUIREMENTS)} into {folder}: this compiles llama.cpp and takes minutes")
+    output_of([sys.executable, "-m", "venv", "--clear", folder])
+    output_of([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS])
+    stamp.write_text("\n".join(REQUIREMENTS))
+    return python
+
+
+def run_llama(python: Path, options: argparse.Namespace, context: int, flash_attn: int) -> dict:
+    command = [python, "-I", WORKER, "--model", options.model, "--context", context, "--decode", options.decode]
+    command += ["--threads", options.threads, "--flash-attn", flash_attn]
+    result = json.loads(output_of(command))
+    return {"prefill": context / result["prefill_s"], "decode": 1 / statistics.median(result["steps_s"])}
+
+
+def run_vortex(options: argparse.Namespace, context: int, flow: str | None) -> dict:
+    # The prompt gives the first token, so one more token than steps.
+    command = [options.vortex, "bench", "latency", "--model", options.model, "--input-len", context]
+    command += ["--output-len", options.decode + 1, "--threads", options.threads, "--json", "--quiet"]
+    if flow:
+        command += ["--flow", flow]
+    result = json.loads(output_of(command))
+    figures = {"prefill": result["prefill_tokens_per_s"], "decode": result["decode_tokens_per_s"]}
+    if flow:
+        figures["read_fraction"] = result["sparsity"]["read_fraction"]
+    return figures
+
+
+def warn_when_busy(threads: int) -> None:
+    """llama.cpp's threads wait for each other by spinning: on a shared core its figures fall apart first."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > cores - threads + 0.5:
+        say(f"other programs are busy (load {load:.1f} on {cores} cores): the figures will not hold")
+
+
+def run_round(python: Path, options: argparse.Namespace, context: int) -> dict:
+    figures = {"vortex": run_vortex(options, context, None)}
+    for name, flash_attn in LLAMA_VARIANTS.items():
+        figures[name] = run_llama(python, options, context, flash_attn)
+    for flow in options.flow:
+        figures[f"vortex {flow}"] = run_vortex(options, context, flow)
+    return figures
+
+
+def median_of(rounds: list[dict], name: str, phase: str) -> float:
+    return statistics.median(figures[name][phase] for figures in rounds)
+
+
+def summarise(context: int, rounds: list[dict]) -> dict:
+    """Medians over rounds, and each contender's ratio to llama.cpp at its best and to dense Vortex."""
+    best = {phase: max(LLAMA_VARIANTS, key=lambda name: median_of(rounds, name, phase)) for phase in PHASES}
+    contenders = {}
+    for name in rounds[0]:
+        row = {}
+        for phase in PHASES:
+            to_llama = [r[name][phase] / r[best[phase]][phase] for r in rounds]
+            to_dense = [r[name][phase] / r["vortex"][phase] for r in rounds]
+            row[phase] = {
+                "tokens_per_s": median_of(rounds, name, phase),
+                "to_llama_cpp": statistics.median(to_llama),
+                "to_vortex_dense": statistics.median(to_dense),
+                "rounds": [r[name][phase] for r in rounds],
+            }
+        if "read_fraction" in rounds[0][name]:
+            row["read_fraction"] = rounds[0][name]["read_fraction"]
+        contenders[name] = row
+    return {"context": context, "best_llama_cpp": best, "contenders": contenders}
+
+
+def print_table(summary: dict) -> None:
+    print(f"\ncontext {summary['context']}, tokens/s (median of rounds)")
+    print(f"{'':<40}{'prefill':>10}{'/llama':>8}{'/dense':>8}{'decode':>10}{'/llama':>8}{'/dense':>8}{'read':>8}")
+    for name, row in summary["contenders"].items():
+        line = f"{name:<40}"
+        for phase in PHASES:
+            figures = row[phase]
+            line += f"{figures['tokens_per_s']:>10.1f}{figures['to_llama_cpp']:>8.2f}"
+            line += f"{figures['to_vortex_dense']:>8.2f}"
+        if "read_fraction" in row:
+            line += f"{100 * row['read_fraction']:>7.1f}%"
+        print(line)
+
+
+def number_list(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a .gguf file; default: what `vortex pull smollm2` gives")
+    parser.add_argument("--contexts", type=number_list, default=[512], help="tokens, e.g. 512,4096,7900 (default 512)")
+    parser.add_argument("--decode", type=int, default=64, help="decode steps timed in a round (default 64)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all usable cores")
+    parser.add_argument(
+        "--flow", action="append", help="flows that Vortex runs too, may be given again; default block_sparse_attention"
+    )
+    parser.add_argument("--vortex", default=ROOT / "build" / "release" / "bin" / "vortex", help="the program")
+    parser.add_argument("--python", type=Path, help="a Python that has llama_cpp already")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    options = parser.parse_args()
+    options.flow = options.flow or ["block_sparse_attention"]
+    if not Path(options.vortex).is_file():
+        parser.error(f"{options.vortex} is not there: ./run version builds it, or name one with --vortex")
+    return options
+
+
+def main() -> None:
+    options = parse_options()
+    python = options.python or make_environment()
+    if options.model is None:
+        options.model = output_of([options.vortex, "pull", "smollm2", "--quiet"]).strip()
+    warn_when_busy(options.threads)
+    summaries = []
+    for context in options.contexts:
+        rounds = []
+        for number in range(options.repeats):
+            say(f"context {context}, round {number + 1} of {options.repeats}")
+            rounds.append(run_round(python, options, context))
+        summaries.append(summarise(context, rounds))
+        if not options.json:
+            print_table(summaries[-1])
+    if options.json:
+        settings = {"model": str(options.model), "threads": options.threads, "repeats": options.repeats}
+        print(json.dumps({**settings, "decode_steps": options.decode, "results": summaries}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
