@@ -105,6 +105,7 @@ Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   const auto start = Generation::Clock::now();
+  VORTEX_RETURN_IF_ERROR(validate(options));
   auto state = std::make_unique<State>();
   const bool dummy = options.load_format == "dummy";
   VORTEX_ASSIGN_OR_RETURN(auto files, dummy ? ModelFiles::open_dummy(options.model) : ModelFiles::open(options.model));

@@ -38,11 +38,22 @@ Status check_supported(const EngineOptions& options) {
   return {};
 }
 
+Result<std::unique_ptr<Flow>> find_flow(const std::string& name) {
+  auto flow = flows::make_flow(name);
+  if (flow.ok()) return flow;
+  Error error = flow.error();
+  error.code = ErrorCode::kConfiguration;
+  error.where = "module_name";
+  return error;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
                                                        const text::Tokenizer* tokenizer) {
   VORTEX_RETURN_IF_ERROR(check_supported(options));
+  // Before the weights, which may take a minute to load.
+  if (options.vortex) VORTEX_RETURN_IF_ERROR(find_flow(*options.vortex->module_name));
   VORTEX_RETURN_IF_ERROR(best_isa());
   std::unique_ptr<EngineCore> core(new EngineCore);
   core->options_ = options;
@@ -56,6 +67,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& opti
   VORTEX_ASSIGN_OR_RETURN(core->decoder_, model::Decoder::load(*core->files_, backend));
   core->eos_ids_.assign(core->config().eos_ids.begin(), core->config().eos_ids.end());
   VORTEX_RETURN_IF_ERROR(core->compile_flow());
+  VORTEX_RETURN_IF_ERROR(core->set_limits());
   VORTEX_RETURN_IF_ERROR(core->allocate_pages());
   return core;
 }
@@ -65,7 +77,7 @@ Status EngineCore::compile_flow() {
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
   VORTEX_RETURN_IF_ERROR(validate(c, m.layers));
-  VORTEX_ASSIGN_OR_RETURN(const auto definition, flows::make_flow(*c.module_name));
+  VORTEX_ASSIGN_OR_RETURN(const auto definition, find_flow(*c.module_name));
   const flow::FlowShape shape{.group = m.heads / m.kv_heads,
                               .head_dim = m.head_dim,
                               .page_tokens = static_cast<int>(c.block_size),
@@ -97,6 +109,18 @@ kv::KvLayout EngineCore::layout() const {
   return layout;
 }
 
+Status EngineCore::set_limits() {
+  const int64_t context = config().max_position_embeddings;
+  limits_.max_length = options_.max_model_len > 0 ? options_.max_model_len : context;
+  if (limits_.max_length > context) {
+    return Error{ErrorCode::kConfiguration, "--max-model-len",
+                 fmt::format("{} is more than the model's context of {}", limits_.max_length, context), "lower it"};
+  }
+  limits_.max_sequences = static_cast<int>(options_.max_num_seqs);
+  limits_.max_batched_tokens = static_cast<int>(std::max(options_.max_num_batched_tokens, options_.max_num_seqs));
+  return {};
+}
+
 Status EngineCore::allocate_pages() {
   kv::KvLayout pages = layout();
   if (pages.slab_tokens % pages.page_tokens != 0) {
@@ -108,26 +132,17 @@ Status EngineCore::allocate_pages() {
     for (auto& fields : pages.layer_fields) fields = decoder_->kv_fields(pages.page_tokens, fields[0].dtype);
   }
   report_template_.page_size = pages.page_tokens;
-  limits_.max_length = options_.max_model_len > 0 ? options_.max_model_len : config().max_position_embeddings;
-  if (limits_.max_length > config().max_position_embeddings) {
-    return Error{
-        ErrorCode::kConfiguration, "--max-model-len",
-        fmt::format("{} is more than the model's context of {}", limits_.max_length, config().max_position_embeddings),
-        "lower it"};
-  }
-  limits_.max_sequences = static_cast<int>(options_.max_num_seqs);
-  limits_.max_batched_tokens = static_cast<int>(std::max(options_.max_num_batched_tokens, options_.max_num_seqs));
   const int64_t slab_bytes = pages.slab_bytes();
   const int64_t bytes =
       options_.kv_cache_memory_bytes > 0 ? options_.kv_cache_memory_bytes : default_pool_bytes(slab_bytes);
   const int64_t most = INT32_MAX / (int64_t{pages.kv_heads} * (pages.slab_tokens / pages.page_tokens));
   const int64_t slabs = std::min(bytes / slab_bytes, most);
-  if (slabs < 2) {
+  if (slabs < 1) {
     return Error{ErrorCode::kResourceExhausted, "kv cache",
-                 fmt::format("{} bytes hold {} slabs of {} bytes", bytes, slabs, slab_bytes),
-                 "raise --kv-cache-memory-bytes"};
+                 fmt::format("{} bytes are less than the {} that {} tokens take", bytes, slab_bytes, pages.slab_tokens),
+                 "raise --kv-cache-memory-bytes or lower --page-size"};
   }
-  limits_.max_length = std::min(limits_.max_length, slabs * pages.slab_tokens);
+  max_length_ = std::min(limits_.max_length, slabs * pages.slab_tokens);
   VORTEX_ASSIGN_OR_RETURN(store_, kv::KvStore::create(pages, static_cast<int32_t>(slabs), device_.get()));
   for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
   allocator_ = std::make_unique<kv::SlabAllocator>(static_cast<int32_t>(slabs));
@@ -153,7 +168,7 @@ Status EngineCore::add(uint64_t id, GenerateRequest request, StreamCallback call
     }
   }
   auto generation = std::make_unique<Generation>(id, std::move(request), std::move(callback), tokenizer_, eos_ids_,
-                                                 limits_.max_length, options_.seed);
+                                                 max_length_, options_.seed);
   generation->sparsity() = report_template_;
   auto sequence =
       std::make_unique<sched::Sequence>(id, generation->prompt(), allocator_.get(), store_->layout().slab_tokens);

@@ -39,7 +39,8 @@ class EngineCore {
   void step();
 
   const ModelConfig& config() const { return decoder_->config(); }
-  int64_t max_length() const { return limits_.max_length; }
+  /// Most tokens of one sequence: what the context and the pool both hold.
+  int64_t max_length() const { return max_length_; }
   int64_t kv_bytes() const { return store_->bytes(); }
   int threads() const { return pool_->size(); }
   const std::optional<VortexConfig>& vortex() const { return options_.vortex; }
@@ -48,6 +49,7 @@ class EngineCore {
  private:
   EngineCore() = default;
   Status compile_flow();
+  Status set_limits();
   Status allocate_pages();
   void fill_batch(const sched::StepBatch& scheduled);
   void report_decodes(const sched::StepBatch& scheduled);
@@ -71,6 +73,7 @@ class EngineCore {
   std::vector<PageView> views_;
   std::unique_ptr<kv::SlabAllocator> allocator_;
   sched::Limits limits_;
+  int64_t max_length_ = 0;
   std::unique_ptr<sched::Scheduler> scheduler_;
   std::map<uint64_t, std::unique_ptr<Generation>> generations_;
   std::vector<int32_t> eos_ids_;

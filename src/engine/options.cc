@@ -1,6 +1,11 @@
 #include "engine/options.h"
 
 namespace vortex {
+namespace {
+
+std::string number_or_auto(int64_t value) { return value == 0 ? "auto" : std::to_string(value); }
+
+}  // namespace
 
 EngineOptions engine_options(const Settings& settings) {
   EngineOptions o;
@@ -17,6 +22,26 @@ EngineOptions engine_options(const Settings& settings) {
   o.page_size = settings.get_optional_int("page-size").value_or(0);
   o.seed = static_cast<uint64_t>(settings.get_int("seed"));
   return o;
+}
+
+Status validate(const EngineOptions& o) {
+  Settings allowed;
+  const std::pair<const char*, std::string> texts[] = {
+      {"device", o.device},
+      {"dtype", o.dtype},
+      {"kv-cache-dtype", o.kv_cache_dtype},
+      {"load-format", o.load_format},
+      {"generation-config", o.generation_config},
+      {"threads", number_or_auto(o.threads)},
+      {"max-model-len", number_or_auto(o.max_model_len)},
+      {"max-num-seqs", std::to_string(o.max_num_seqs)},
+      {"max-num-batched-tokens", std::to_string(o.max_num_batched_tokens)},
+      {"kv-cache-memory-bytes", number_or_auto(o.kv_cache_memory_bytes)},
+      {"page-size", number_or_auto(o.page_size)},
+  };
+  for (const auto& [name, text] : texts)
+    VORTEX_RETURN_IF_ERROR(allowed.set(name, text, SettingSource::kFile, "engine options"));
+  return {};
 }
 
 }  // namespace vortex

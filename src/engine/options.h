@@ -20,7 +20,7 @@ struct EngineOptions {
   int threads = 0;                         // 0: every core this process may use
   int64_t max_model_len = 0;               // 0: what the model was trained for
   int64_t max_num_seqs = 8;                // sequences in one step
-  int64_t max_num_batched_tokens = 0;      // 0: 512 on the CPU
+  int64_t max_num_batched_tokens = 512;    // tokens in one step
   int64_t kv_cache_memory_bytes = 0;       // 0: room for max_num_seqs full contexts, at most 40 % of memory
   int64_t page_size = 0;                   // tokens of a slab; 0: the block size
   uint64_t seed = 0;
@@ -29,5 +29,8 @@ struct EngineOptions {
 
 /// The options that the settings table holds; model and vortex are left for the caller.
 EngineOptions engine_options(const Settings& settings);
+
+/// kConfiguration naming the option, its value and what the settings table allows.
+Status validate(const EngineOptions& options);
 
 }  // namespace vortex
