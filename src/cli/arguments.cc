@@ -29,10 +29,32 @@ std::string flag_help(const SettingSpec& spec) {
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream in(path);
-  if (!in) return Error{ErrorCode::kNotFound, path, "cannot be read", "check the path given to --config"};
+  if (!in) return Error{ErrorCode::kConfiguration, path, "cannot be read", "check the path given to --config"};
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
+}
+
+/// "bench latency" of `vortex bench latency`; "" for the program itself.
+std::string command_path(const CLI::App* app) {
+  if (app->get_parent() == nullptr) return "";
+  const std::string above = command_path(app->get_parent());
+  return above.empty() ? app->get_name() : above + " " + app->get_name();
+}
+
+std::string help_hint(const CLI::App* app) {
+  const std::string path = command_path(app);
+  return fmt::format("see vortex {}--help", path.empty() ? "" : path + " ");
+}
+
+Error unexpected(const CLI::App* app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app->get_options({}))
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (const CLI::App* sub : app->get_subcommands({})) names.push_back(sub->get_name());
+  const std::string nearest = nearest_name(word.substr(0, word.find('=')), names);
+  return {ErrorCode::kUsage, command_path(app), fmt::format("'{}' is not known", word),
+          nearest.empty() ? help_hint(app) : fmt::format("did you mean '{}'?", nearest)};
 }
 
 std::string as_text(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
@@ -55,6 +77,7 @@ Status apply_config(const std::string& path, Settings* settings) {
 Arguments::Arguments(const std::vector<std::unique_ptr<Command>>& commands)
     : app_("Vortex: language models with programmable sparse attention.", "vortex") {
   app_.require_subcommand(0, 1);
+  app_.set_version_flag("--version", "vortex " VORTEX_VERSION);
   for (const auto& command : commands) {
     const std::string name(command->name());
     const size_t space = name.find(' ');
@@ -100,13 +123,11 @@ void Arguments::add_setting(CLI::App* app, const SettingSpec& spec) {
 Result<Command*> Arguments::parse(int argc, char** argv) {
   try {
     app_.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
+  } catch (const CLI::Success& help) {
     app_.exit(help, std::cout, std::cerr);
     return nullptr;
-  } catch (const CLI::ExtrasError&) {
-    return unexpected(&app_, app_.remaining().empty() ? "" : app_.remaining().front());
   } catch (const CLI::ParseError& error) {
-    return Error{ErrorCode::kUsage, "vortex", error.what(), "see vortex --help"};
+    return refused(error);
   }
   for (const auto& [sub, command] : commands_) {
     if (!sub->parsed()) continue;
@@ -117,17 +138,12 @@ Result<Command*> Arguments::parse(int argc, char** argv) {
   return nullptr;
 }
 
-Error Arguments::unexpected(const CLI::App* app, const std::string& word) const {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app->get_options({}))
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  for (const CLI::App* sub : app->get_subcommands({})) names.push_back(sub->get_name());
-  const std::string nearest = nearest_name(word.substr(0, word.find('=')), names);
-  std::string path = app->get_name();
-  for (const CLI::App* parent = app->get_parent(); parent != nullptr; parent = parent->get_parent())
-    path = parent->get_name() + " " + path;
-  const std::string hint = nearest.empty() ? fmt::format("see {} --help", path) : "did you mean " + nearest + "?";
-  return {ErrorCode::kUsage, path, fmt::format("'{}' is not known", word), hint};
+/// A word that nobody takes is the likelier slip than what CLI11 missed for want of it.
+Error Arguments::refused(const CLI::ParseError& error) {
+  const CLI::App* deepest = &app_;
+  while (!deepest->get_subcommands().empty()) deepest = deepest->get_subcommands().front();
+  if (!deepest->remaining().empty()) return unexpected(deepest, deepest->remaining().front());
+  return {ErrorCode::kUsage, command_path(deepest), error.what(), help_hint(deepest)};
 }
 
 Result<Settings> Arguments::resolve_settings() const {

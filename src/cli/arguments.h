@@ -27,7 +27,7 @@ class Arguments {
  private:
   CLI::App* group(const std::string& name);
   void add_setting(CLI::App* app, const SettingSpec& spec);
-  Error unexpected(const CLI::App* app, const std::string& word) const;
+  Error refused(const CLI::ParseError& error);
 
   CLI::App app_;
   std::vector<std::pair<CLI::App*, Command*>> commands_;

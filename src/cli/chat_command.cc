@@ -32,6 +32,7 @@ class ChatCommand final : public Command {
   }
 
   Status run(const Settings& settings) override {
+    VORTEX_RETURN_IF_ERROR(sampling_.check());
     VORTEX_ASSIGN_OR_RETURN(auto engine, model_.start(settings));
     reset();
     if (is_terminal(stderr)) std::fprintf(stderr, "/help lists what you can type beside a message.\n");

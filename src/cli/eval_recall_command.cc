@@ -115,14 +115,10 @@ class EvalRecallCommand final : public Command {
     Tally tally;
     Progress bar("questions", rows.size(), "", model_.quiet);
     for (size_t i = 0; i < rows.size(); ++i) {
-      GenerateRequest request;
-      VORTEX_ASSIGN_OR_RETURN(request.prompt, encode_messages(engine, rows[i].messages));
-      request.sampling.temperature = 0.0;
-      request.sampling.max_tokens = kMaxNewTokens;
-      auto completion = engine.generate(std::move(request));
+      const Result<Completion> completion = answer(engine, rows[i]);
       if (!completion.ok()) {
         Error error = completion.error();
-        error.where = fmt::format("{}:{} ({})", data_, rows[i].line, error.where);
+        error.where = fmt::format("{}:{}: {}", data_, rows[i].line, error.where);
         return error;
       }
       tally.add(rows[i], *completion);
@@ -130,6 +126,14 @@ class EvalRecallCommand final : public Command {
     }
     bar.finish();
     return tally;
+  }
+
+  static Result<Completion> answer(Engine& engine, const RecallRow& row) {
+    GenerateRequest request;
+    VORTEX_ASSIGN_OR_RETURN(request.prompt, encode_messages(engine, row.messages));
+    request.sampling.temperature = 0.0;
+    request.sampling.max_tokens = kMaxNewTokens;
+    return engine.generate(std::move(request));
   }
 
   ModelOptions model_;

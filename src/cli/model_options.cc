@@ -12,7 +12,7 @@ namespace {
 Result<std::string> config_text(const std::string& argument) {
   if (!argument.starts_with('@')) return argument;
   std::ifstream in(argument.substr(1));
-  if (!in) return Error{ErrorCode::kNotFound, argument.substr(1), "cannot be read", "check the path after @"};
+  if (!in) return Error{ErrorCode::kConfiguration, argument.substr(1), "cannot be read", "check the path after @"};
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();

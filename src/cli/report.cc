@@ -44,9 +44,9 @@ Json machine_json(int threads) {
 
 std::string summary_line(const Completion& c) {
   std::string line =
-      fmt::format("{} prompt tokens in {:.2f} s ({:.0f}/s), {} generated at {:.1f}/s", c.usage.prompt_tokens,
-                  c.timings.prefill_s, c.timings.prefill_tokens_per_s(c.usage.prompt_tokens), c.usage.completion_tokens,
-                  c.timings.decode_tokens_per_s());
+      fmt::format("{} prompt tokens in {:.2f} s ({:.0f}/s), {} generated", c.usage.prompt_tokens, c.timings.prefill_s,
+                  c.timings.prefill_tokens_per_s(c.usage.prompt_tokens), c.usage.completion_tokens);
+  if (!c.timings.intervals_s.empty()) line += fmt::format(" at {:.1f}/s", c.timings.decode_tokens_per_s());
   if (!c.sparsity.active) return line + ", dense";
   return line + fmt::format(", {}: {} of {} pages read ({:.1f} %)", c.sparsity.flow, c.sparsity.pages_read,
                             c.sparsity.pages_held, 100 * c.sparsity.read_fraction());

@@ -29,6 +29,7 @@ class RunCommand final : public Command {
   }
 
   Status run(const Settings& settings) override {
+    VORTEX_RETURN_IF_ERROR(sampling_.check());
     VORTEX_ASSIGN_OR_RETURN(const std::string question, question_text());
     VORTEX_ASSIGN_OR_RETURN(auto engine, model_.start(settings));
     GenerateRequest request;
@@ -48,9 +49,11 @@ class RunCommand final : public Command {
   Result<std::string> question_text() const {
     std::string question = prompt_;
     if (question == "-" || (question.empty() && file_.empty())) {
-      if (isatty(STDIN_FILENO) && question.empty())
-        return Error{ErrorCode::kUsage, "vortex run", "no prompt", "give one as the second argument, or pipe it in"};
-      VORTEX_ASSIGN_OR_RETURN(question, read_text("-"));
+      if (!isatty(STDIN_FILENO) || question == "-") {
+        VORTEX_ASSIGN_OR_RETURN(question, read_text("-"));
+      }
+      if (question.empty())
+        return Error{ErrorCode::kUsage, "run", "no prompt", "give one as the second argument, or pipe it in"};
     }
     if (file_.empty()) return question;
     VORTEX_ASSIGN_OR_RETURN(std::string document, read_text(file_));

@@ -15,6 +15,14 @@ void SamplingOptions::add_to(CLI::App& app) {
   app.add_flag("--ignore-eos", ignore_eos, "Do not stop at the end-of-text token")->group(kGroup);
 }
 
+Status SamplingOptions::check() const {
+  const Status status = sample::validate(apply({}, /*default_max_tokens=*/-1));
+  if (status.ok()) return {};
+  Error error = status.error();
+  error.code = ErrorCode::kUsage;
+  return error;
+}
+
 sample::SamplingParams SamplingOptions::apply(sample::SamplingParams p, int64_t default_max_tokens) const {
   p.temperature = temperature.value_or(p.temperature);
   p.top_k = top_k.value_or(p.top_k);

@@ -19,6 +19,8 @@ struct SamplingOptions {
   bool ignore_eos = false;
 
   void add_to(CLI::App& app);
+  /// kUsage for a value out of range; before a model is loaded for nothing.
+  Status check() const;
   /// `defaults` with what was given on top; `max_tokens` where neither says.
   sample::SamplingParams apply(sample::SamplingParams defaults, int64_t default_max_tokens) const;
 };
