@@ -1,0 +1,278 @@
+// Requests: sampling, stopping, cancelling, refusals, and one request's fault staying its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "engine/engine_rig.h"
+
+namespace vortex::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class EngineRequestTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { engine_ = start(recall_options()); }
+  static void TearDownTestSuite() { engine_.reset(); }
+
+  static GenerateRequest sampled(uint64_t seed) {
+    GenerateRequest request = greedy_request(prompt(), 40);
+    request.sampling.temperature = 1.5;
+    request.sampling.seed = seed;
+    return request;
+  }
+  static std::vector<int32_t> prompt() { return golden_prompt(425).ids; }
+  static Completion run(GenerateRequest request) { return Pending(*engine_, std::move(request)).wait(); }
+  static std::string error_of(GenerateRequest request) {
+    const auto done = engine_->generate(std::move(request));
+    return done.ok() ? "no error" : done.error().to_string();
+  }
+
+  static inline std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineRequestTest, SeedDecides) {
+  const Completion first = run(sampled(7));
+  EXPECT_EQ(run(sampled(7)).text, first.text);
+  EXPECT_EQ(run(sampled(7)).tokens, first.tokens);
+  EXPECT_NE(run(sampled(8)).tokens, first.tokens);
+}
+
+TEST_F(EngineRequestTest, StopStringCutsTheText) {
+  const Completion whole = run(greedy_request(prompt(), 32));
+  ASSERT_GT(whole.text.size(), 20u);
+  GenerateRequest request = greedy_request(prompt(), 32);
+  request.sampling.stop = {"no such text", whole.text.substr(9, 6)};
+  const Completion cut = run(request);
+  EXPECT_EQ(cut.text, whole.text.substr(0, whole.text.find(request.sampling.stop[1])));
+  EXPECT_EQ(cut.finish_reason, FinishReason::kStop);
+  EXPECT_LT(cut.usage.completion_tokens, 32);
+}
+
+TEST_F(EngineRequestTest, StopTokenEndsWithoutItsText) {
+  const std::vector<int32_t> greedy = golden_prompt(425).greedy;
+  GenerateRequest request = greedy_request(prompt(), 32);
+  request.sampling.stop_token_ids = {greedy[5]};
+  const Completion done = run(request);
+  EXPECT_EQ(done.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(done.tokens, std::vector<int32_t>(greedy.begin(), greedy.begin() + 6));
+  EXPECT_EQ(done.text, run(greedy_request(prompt(), 5)).text);
+}
+
+TEST_F(EngineRequestTest, EndOfTextStopsUnlessIgnored) {
+  GenerateRequest request = greedy_request(prompt(), 64);
+  EXPECT_EQ(run(request).usage.completion_tokens, 64);
+  request.sampling.ignore_eos = false;
+  const Completion done = run(request);
+  EXPECT_EQ(done.finish_reason, FinishReason::kStop);
+  EXPECT_EQ(done.tokens.back(), 2) << "end of turn";
+  request.sampling.min_tokens = done.usage.completion_tokens + 5;
+  EXPECT_GE(run(request).usage.completion_tokens, request.sampling.min_tokens);
+}
+
+TEST_F(EngineRequestTest, MaxTokensAndPenaltyAreObeyed) {
+  EXPECT_EQ(run(greedy_request(prompt(), 1)).usage.completion_tokens, 1);
+  GenerateRequest request = greedy_request(prompt(), 32);
+  request.sampling.repetition_penalty = 100.0;
+  const Completion done = run(request);
+  EXPECT_EQ(done.usage.completion_tokens, 32);
+  EXPECT_EQ(std::set<int32_t>(done.tokens.begin(), done.tokens.end()).size(), 32u) << "no token comes twice";
+}
+
+TEST_F(EngineRequestTest, StreamedTextIsTheText) {
+  std::string streamed;
+  int ends = 0;
+  const auto done = engine_->generate(sampled(3), [&](const StreamEvent& event) {
+    streamed += event.text;
+    ends += event.completion != nullptr;
+  });
+  ASSERT_TRUE(done.ok());
+  EXPECT_EQ(streamed, done->text);
+  EXPECT_EQ(ends, 1);
+}
+
+TEST_F(EngineRequestTest, TheContextsEndEndsTheText) {
+  EngineOptions options = recall_options();
+  options.max_model_len = 440;
+  auto engine = start(options);
+  GenerateRequest request = greedy_request(prompt(), -1);
+  const auto done = engine->generate(request);
+  ASSERT_TRUE(done.ok()) << done.error().to_string();
+  EXPECT_EQ(done->usage.completion_tokens, 15);
+  EXPECT_EQ(done->finish_reason, FinishReason::kLength);
+}
+
+TEST_F(EngineRequestTest, RefusalsSayWhatAndHowMuch) {
+  EXPECT_THAT(error_of(greedy_request(std::vector<int32_t>(9000, 5), 4)), AllOf(HasSubstr("9000"), HasSubstr("8192")));
+  EXPECT_THAT(error_of(greedy_request({}, 4)), HasSubstr("no tokens"));
+  EXPECT_THAT(error_of(greedy_request({5, 4096}, 4)), AllOf(HasSubstr("4096"), HasSubstr("vocabulary")));
+  EXPECT_THAT(error_of(greedy_request({5, -1}, 4)), HasSubstr("-1"));
+  EXPECT_THAT(error_of(greedy_request({5}, 0)), HasSubstr("max_tokens"));
+  GenerateRequest request = greedy_request({5}, 4);
+  request.sampling.top_p = 0.0;
+  EXPECT_THAT(error_of(request), HasSubstr("top_p: 0 is out of range"));
+  EXPECT_EQ(run(greedy_request(prompt(), 4)).usage.completion_tokens, 4) << "the engine goes on";
+}
+
+TEST_F(EngineRequestTest, CancelInPrefillAndInDecode) {
+  using Clock = std::chrono::steady_clock;
+  Pending prefill(*engine_, greedy_request(golden_prompt(4012).ids, 2000));
+  prefill.wait_for_prompt(512);
+  engine_->cancel(prefill.id());
+  EXPECT_EQ(prefill.wait().finish_reason, FinishReason::kCancelled);
+  EXPECT_EQ(prefill.wait().usage.completion_tokens, 0);
+
+  Pending decode(*engine_, greedy_request(prompt(), 4000));
+  decode.wait_for_text();
+  const auto asked = Clock::now();
+  engine_->cancel(decode.id());
+  const Completion done = decode.wait();
+  EXPECT_LT(Clock::now() - asked, std::chrono::seconds(5));
+  EXPECT_EQ(finish_reason_name(done.finish_reason), "abort");
+  EXPECT_GT(done.usage.completion_tokens, 0);
+  EXPECT_FALSE(done.text.empty());
+  EXPECT_LT(done.usage.completion_tokens, 4000);
+
+  engine_->cancel(decode.id());  // gone already
+  engine_->cancel(123456789);
+  EXPECT_EQ(run(greedy_request(prompt(), 32)).tokens, golden_prompt(425).greedy);
+}
+
+TEST_F(EngineRequestTest, DestructionCancels) {
+  EngineOptions options = recall_options();
+  options.max_num_seqs = 2;
+  auto engine = start(options);
+  std::vector<Pending> pending;
+  for (int i = 0; i < 4; ++i) pending.emplace_back(*engine, greedy_request(prompt(), 4000));  // two of them wait
+  pending[0].wait_for_text();
+  engine.reset();
+  for (Pending& one : pending) EXPECT_EQ(one.wait().finish_reason, FinishReason::kCancelled);
+}
+
+TEST_F(EngineRequestTest, SyntheticContextHoldsItsPages) {
+  EngineOptions options = recall_options();
+  options.vortex = sparse_config("gqa_quest_sparse_attention");
+  auto engine = start(options);
+  GenerateRequest request = greedy_request(std::vector<int32_t>(6400, 9), 5);
+  request.synthetic_context = true;
+  const auto done = engine->generate(request);
+  ASSERT_TRUE(done.ok()) << done.error().to_string();
+  EXPECT_EQ(done->usage.completion_tokens, 5);
+  EXPECT_EQ(done->sparsity.pages_held, 4 * 6 * 2 * 401);
+  EXPECT_EQ(done->sparsity.pages_read, 4 * 6 * 2 * 32);
+  EXPECT_EQ(done->sparsity.steps_sparse, 4);
+  EXPECT_EQ(done->tokens, engine->generate(request)->tokens);
+}
+
+std::string vortex_error(const std::function<void(VortexConfig&)>& change) {
+  EngineOptions options = recall_options();
+  options.vortex = sparse_config("gqa_quest_sparse_attention");
+  change(*options.vortex);
+  return start_error(options);
+}
+
+TEST(EngineStartTest, FlowsAndConfigs) {
+  EXPECT_EQ(vortex_error([](VortexConfig& c) { c.module_name = "gqa_quest_sparse_atention"; }),
+            "module_name: no flow 'gqa_quest_sparse_atention' (did you mean 'gqa_quest_sparse_attention'?)");
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.module_name.reset(); }), HasSubstr("module_name"));
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.module_path = "flow.py"; }), HasSubstr("module_path"));
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.schedule_policy = "return 3;"; }), HasSubstr("schedule_policy"));
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.layers_skip = std::vector<int64_t>{6}; }),
+              AllOf(HasSubstr("layers_skip: 6"), HasSubstr("0 to 5")));
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.topk_val = 0; }), HasSubstr("topk_val: 0"));
+}
+
+std::string option_error(const std::function<void(EngineOptions&)>& change) {
+  EngineOptions options = recall_options();
+  change(options);
+  return start_error(options);
+}
+
+TEST(EngineStartTest, Options) {
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.dtype = "float31"; }),
+              AllOf(HasSubstr("float31"), HasSubstr("float32")));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.kv_cache_dtype = "int2"; }), HasSubstr("int2"));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.device = "cuda"; }), HasSubstr("CUDA"));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.max_num_seqs = 0; }), HasSubstr("max-num-seqs cannot be '0'"));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.page_size = -16; }), HasSubstr("page-size cannot be '-16'"));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.max_model_len = 40000; }),
+              AllOf(HasSubstr("40000"), HasSubstr("32768")));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.model = "/no/such/model"; }), HasSubstr("/no/such/model"));
+  EXPECT_THAT(option_error([](EngineOptions& o) {
+                o.page_size = 24;
+                o.vortex = sparse_config("block_sparse_attention");
+              }),
+              AllOf(HasSubstr("24"), HasSubstr("multiple of the block size 16")));
+  EXPECT_THAT(option_error([](EngineOptions& o) {
+                o.kv_cache_memory_bytes = 65536;
+                o.page_size = 64;
+              }),
+              AllOf(HasSubstr("65536 bytes"), HasSubstr("--kv-cache-memory-bytes")));
+}
+
+TEST(EngineStartTest, APromptThatThePoolCannotHoldIsRefused) {
+  EngineOptions options = recall_options();
+  options.kv_cache_memory_bytes = int64_t{64} * 16 * 6144;  // 1024 tokens
+  auto engine = start(options);
+  EXPECT_EQ(engine->info().max_model_len, 1024);
+  const auto done = engine->generate(greedy_request(golden_prompt(1969).ids, 4));
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().to_string(),
+              AllOf(HasSubstr("1969"), HasSubstr("1024"), HasSubstr("--kv-cache-memory-bytes")));
+  const auto full = engine->generate(greedy_request(golden_prompt(917).ids, -1));
+  ASSERT_TRUE(full.ok());
+  EXPECT_EQ(full->usage.completion_tokens, 1024 - 917);
+}
+
+/// recall-gqa with one token's embedding made of NaN.
+std::string poisoned_model(int32_t token) {
+  namespace fs = std::filesystem;
+  const fs::path source = std::string(VORTEX_SOURCE_DIR) + "/models/recall-gqa";
+  const fs::path folder = fs::path(::testing::TempDir()) / "poisoned-recall-gqa";
+  fs::create_directories(folder);
+  for (const auto& entry : fs::directory_iterator(source))
+    if (entry.is_regular_file())
+      fs::copy_file(entry.path(), folder / entry.path().filename(), fs::copy_options::overwrite_existing);
+  const fs::path shard = folder / "model-00001-of-00002.safetensors";
+  fs::permissions(shard, fs::perms::owner_write, fs::perm_options::add);
+  std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
+  uint64_t size = 0;
+  file.read(reinterpret_cast<char*>(&size), sizeof(size));
+  std::string header(size, '\0');
+  file.read(header.data(), static_cast<int64_t>(size));
+  const int64_t begin = nlohmann::json::parse(header)["model.embed_tokens.weight"]["data_offsets"][0];
+  const std::vector<uint16_t> row(384, 0x7fc0);  // bfloat16 NaN
+  file.seekp(static_cast<int64_t>(8 + size) + begin + int64_t{token} * 768);
+  file.write(reinterpret_cast<const char*>(row.data()), 768);
+  return folder;
+}
+
+TEST(EngineFaultTest, NanScoresEndTheirOwnRequestOnly) {
+  constexpr int32_t kPoison = 4000;
+  EngineOptions options = recall_options(poisoned_model(kPoison));
+  options.vortex = sparse_config("gqa_quest_sparse_attention", 8);
+  auto engine = start(options);
+  const std::vector<int32_t> good = golden_prompt(917).ids;
+  const Completion alone = Pending(*engine, greedy_request(good, 24)).wait();
+  ASSERT_FALSE(alone.error) << alone.error->to_string();
+
+  std::vector<int32_t> bad = good;
+  bad[100] = kPoison;
+  Pending first(*engine, greedy_request(good, 24)), poisoned(*engine, greedy_request(bad, 24)),
+      last(*engine, greedy_request(good, 24));
+  const Completion failed = poisoned.wait();
+  ASSERT_TRUE(failed.error);
+  EXPECT_EQ(failed.finish_reason, FinishReason::kError);
+  EXPECT_THAT(failed.error->to_string(), AllOf(HasSubstr("gqa_quest_sparse_attention"), HasSubstr("NaN")));
+  EXPECT_EQ(first.wait().tokens, alone.tokens);
+  EXPECT_EQ(last.wait().tokens, alone.tokens);
+  EXPECT_EQ(Pending(*engine, greedy_request(good, 24)).wait().tokens, alone.tokens);
+}
+
+}  // namespace
+}  // namespace vortex::testing
