@@ -114,7 +114,7 @@ std::vector<SettingSpec> make_table() {
        .max = 4096},
       {.name = "max-num-batched-tokens",
        .type = kInt,
-       .default_text = "2048",
+       .default_text = "512",
        .help = "Most tokens of one step; longer prompts are prefilled in chunks of this size.",
        .group = "Scheduler",
        .min = 1,

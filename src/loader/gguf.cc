@@ -124,4 +124,8 @@ const NamedTensor* GgufFile::find_tensor(std::string_view name) const {
   return it == tensors_.end() ? nullptr : &*it;
 }
 
+void GgufFile::advise(MappedFile::Advice advice) const {
+  for (const auto& file : files_) file->advise(advice);
+}
+
 }  // namespace vortex

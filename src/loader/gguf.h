@@ -52,6 +52,7 @@ class GgufFile {
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
   const NamedTensor* find_tensor(std::string_view name) const;
   int64_t file_bytes() const { return file_bytes_; }
+  void advise(MappedFile::Advice advice) const;
   const std::string& path() const { return path_; }
 
  private:

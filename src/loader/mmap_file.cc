@@ -61,6 +61,7 @@ void MappedFile::advise(Advice advice) const {
   int how = MADV_NORMAL;
   if (advice == Advice::kSequential) how = MADV_SEQUENTIAL;
   if (advice == Advice::kWillNeed) how = MADV_WILLNEED;
+  if (advice == Advice::kDontNeed) how = MADV_DONTNEED;  // read-only and private: pages come back from the file
   ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), how);
 }
 

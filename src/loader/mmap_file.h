@@ -14,7 +14,7 @@ namespace vortex {
 /// on access: replace model files by renaming a new one into place, as every downloader does.
 class MappedFile {
  public:
-  enum class Advice { kNormal, kSequential, kWillNeed };
+  enum class Advice { kNormal, kSequential, kWillNeed, kDontNeed };
 
   /// Regular, non-empty files only. Errors: kNotFound (missing, no permission), kInvalidArgument (directory,
   /// device, pipe), kDataLoss (empty), kResourceExhausted (cannot be mapped).

@@ -152,4 +152,9 @@ ModelDescription ModelFiles::describe() const {
   return out;
 }
 
+void ModelFiles::release_pages() const {
+  for (const auto& file : safetensors_.files) file->advise(MappedFile::Advice::kDontNeed);
+  if (gguf_) gguf_->advise(MappedFile::Advice::kDontNeed);
+}
+
 }  // namespace vortex

@@ -51,6 +51,9 @@ class ModelFiles {
   int64_t file_bytes() const { return file_bytes_; }
   const std::string& path() const { return path_; }
 
+  /// The weights were read, perhaps repacked: gives their pages back to the kernel. They return when they are read.
+  void release_pages() const;
+
   /// Text of the companion files; nothing when absent (always for GGUF).
   const std::optional<std::string>& tokenizer_json() const { return tokenizer_json_; }
   const std::optional<std::string>& tokenizer_config_json() const { return tokenizer_config_json_; }

@@ -12,6 +12,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend&
   decoder->config_ = files.config();
   decoder->backend_ = backend;
   VORTEX_RETURN_IF_ERROR(decoder->load_weights(files.weights()));
+  files.release_pages();
   decoder->inverse_frequencies_ = rope_inverse_frequencies(decoder->config_.rope, decoder->config_.head_dim);
   decoder->rope_scale_ = rope_attention_scale(decoder->config_.rope);
   return decoder;
@@ -49,7 +50,7 @@ std::vector<FlowFailure> Decoder::forward(const Batch& batch, std::span<const Pa
   prepare_lists(batch, pages[0], sparsity.flow != nullptr);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const bool sparse = sparsity.flow != nullptr && sparsity.layers[i];
-    LayerStep step{.batch = &batch, .pages = &pages[i]};
+    LayerStep step{.batch = &batch, .workspace = &workspace_, .pages = &pages[i]};
     step.angles = {cos_.data(), sin_.data(), static_cast<int>(inverse_frequencies_.size()), config_.rope.interleaved};
     step.flow = sparse ? sparsity.flow : nullptr;
     step.completed_pages = completed_pages_;
@@ -69,7 +70,7 @@ void Decoder::run_layer(Layer& layer, const LayerStep& step) {
                  normed_.data());
   layer.blocks.attention->forward(step, normed_.data(), hidden_.data());
   dense.rms_norm(hidden_.data(), width, layer.ffn_norm.data(), config_.rms_norm_eps, tokens, width, normed_.data());
-  layer.blocks.feed_forward->forward(normed_.data(), tokens, hidden_.data());
+  layer.blocks.feed_forward->forward(step.workspace, normed_.data(), tokens, hidden_.data());
 }
 
 /// Angles in float32, as transformers computes them.

@@ -55,6 +55,7 @@ class Decoder {
   float rope_scale_ = 1.0f;
 
   // Scratch of one step.
+  Workspace workspace_;
   std::vector<float> hidden_, normed_, cos_, sin_, last_;
   std::vector<PageId> completed_pages_;
   PageList dense_list_, sparse_list_;

@@ -16,16 +16,16 @@ Result<std::unique_ptr<FeedForward>> GatedMlp::load(const LoadContext& context, 
   return std::unique_ptr<FeedForward>(std::move(mlp));
 }
 
-void GatedMlp::forward(const float* h, int64_t tokens, float* x) {
+void GatedMlp::forward(Workspace* workspace, const float* h, int64_t tokens, float* x) {
   const int64_t inner = gate_->rows();
-  gates_.resize(static_cast<size_t>(tokens * inner));
-  ups_.resize(static_cast<size_t>(tokens * inner));
-  const kernels::Product inputs[] = {{gate_.get(), gates_.data(), inner, data_or_null(gate_bias_)},
-                                     {up_.get(), ups_.data(), inner, data_or_null(up_bias_)}};
+  float* gates = workspace->floats(0, tokens * inner);
+  float* ups = workspace->floats(1, tokens * inner);
+  const kernels::Product inputs[] = {{gate_.get(), gates, inner, data_or_null(gate_bias_)},
+                                     {up_.get(), ups, inner, data_or_null(up_bias_)}};
   dense_->matmul(h, tokens, inputs);
-  dense_->silu_mul(gates_.data(), ups_.data(), tokens * inner, gates_.data());
+  dense_->silu_mul(gates, ups, tokens * inner, gates);
   const kernels::Product output{down_.get(), x, down_->rows(), data_or_null(down_bias_), /*accumulate=*/true};
-  dense_->matmul(gates_.data(), tokens, {&output, 1});
+  dense_->matmul(gates, tokens, {&output, 1});
 }
 
 }  // namespace vortex::model

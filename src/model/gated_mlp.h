@@ -13,7 +13,7 @@ class GatedMlp final : public FeedForward {
  public:
   /// `prefix` is the block's name in the weights ("model.layers.3.mlp.").
   static Result<std::unique_ptr<FeedForward>> load(const LoadContext& context, const std::string& prefix, bool bias);
-  void forward(const float* h, int64_t tokens, float* x) override;
+  void forward(Workspace* workspace, const float* h, int64_t tokens, float* x) override;
 
  private:
   GatedMlp() = default;
@@ -21,7 +21,6 @@ class GatedMlp final : public FeedForward {
   kernels::DenseOps* dense_ = nullptr;
   std::unique_ptr<kernels::Matrix> gate_, up_, down_;
   std::vector<float> gate_bias_, up_bias_, down_bias_;  // empty: none
-  std::vector<float> gates_, ups_;                      // scratch, [tokens, intermediate]
 };
 
 }  // namespace vortex::model

@@ -39,26 +39,26 @@ void GqaAttention::forward(const LayerStep& step, const float* h, float* x) {
   project(step, h);
   attend(step);
   const kernels::Product output{o_.get(), x, o_->rows(), data_or_null(o_bias_), /*accumulate=*/true};
-  backend_.dense->matmul(mixed_.data(), step.batch->tokens(), {&output, 1});
+  backend_.dense->matmul(mixed_, step.batch->tokens(), {&output, 1});
 }
 
 void GqaAttention::project(const LayerStep& step, const float* h) {
   const int64_t tokens = step.batch->tokens(), q_width = q_->rows(), kv_width = k_->rows();
-  queries_.resize(static_cast<size_t>(tokens * q_width));
-  keys_.resize(static_cast<size_t>(tokens * kv_width));
-  values_.resize(static_cast<size_t>(tokens * kv_width));
-  mixed_.resize(static_cast<size_t>(tokens * q_width));
-  const kernels::Product products[] = {{q_.get(), queries_.data(), q_width, data_or_null(q_bias_)},
-                                       {k_.get(), keys_.data(), kv_width, data_or_null(k_bias_)},
-                                       {v_.get(), values_.data(), kv_width, data_or_null(v_bias_)}};
+  queries_ = step.workspace->floats(0, tokens * q_width);
+  keys_ = step.workspace->floats(1, tokens * kv_width);
+  values_ = step.workspace->floats(2, tokens * kv_width);
+  mixed_ = step.workspace->floats(3, tokens * q_width);
+  const kernels::Product products[] = {{q_.get(), queries_, q_width, data_or_null(q_bias_)},
+                                       {k_.get(), keys_, kv_width, data_or_null(k_bias_)},
+                                       {v_.get(), values_, kv_width, data_or_null(v_bias_)}};
   kernels::DenseOps& dense = *backend_.dense;
   dense.matmul(h, tokens, products);
   if (!q_norm_.empty()) {
-    dense.rms_norm(queries_.data(), head_dim_, q_norm_.data(), eps_, tokens * heads_, head_dim_, queries_.data());
-    dense.rms_norm(keys_.data(), head_dim_, k_norm_.data(), eps_, tokens * kv_heads_, head_dim_, keys_.data());
+    dense.rms_norm(queries_, head_dim_, q_norm_.data(), eps_, tokens * heads_, head_dim_, queries_);
+    dense.rms_norm(keys_, head_dim_, k_norm_.data(), eps_, tokens * kv_heads_, head_dim_, keys_);
   }
-  dense.rope(queries_.data(), tokens, q_width, heads_, head_dim_, step.angles);
-  dense.rope(keys_.data(), tokens, kv_width, kv_heads_, head_dim_, step.angles);
+  dense.rope(queries_, tokens, q_width, heads_, head_dim_, step.angles);
+  dense.rope(keys_, tokens, kv_width, kv_heads_, head_dim_, step.angles);
 }
 
 /// Order of a step (spec/planner.md 8): store, summarise completed pages, select, attend.
@@ -67,16 +67,15 @@ void GqaAttention::attend(const LayerStep& step) {
   const int64_t q_width = q_->rows(), kv_width = k_->rows();
   int64_t token = 0;
   for (const attention::TokenSlice& slice : batch.slices) {
-    backend_.attention->store(*step.pages, slice, &keys_[static_cast<size_t>(token * kv_width)],
-                              &values_[static_cast<size_t>(token * kv_width)], kv_width);
+    backend_.attention->store(*step.pages, slice, keys_ + token * kv_width, values_ + token * kv_width, kv_width);
     token += slice.count;
   }
   if (step.flow != nullptr && !step.completed_pages.empty()) step.flow->update(*step.pages, step.completed_pages);
   if (batch.decodes > 0) decode(step);
   token = batch.decodes;
   for (const attention::TokenSlice& slice : std::span(batch.slices).subspan(static_cast<size_t>(batch.decodes))) {
-    const auto first = static_cast<size_t>(token * q_width);
-    backend_.attention->prefill(*step.pages, slice, &queries_[first], q_width, heads_, scale_, &mixed_[first], q_width);
+    const int64_t first = token * q_width;
+    backend_.attention->prefill(*step.pages, slice, queries_ + first, q_width, heads_, scale_, mixed_ + first, q_width);
     token += slice.count;
   }
 }
@@ -85,12 +84,12 @@ void GqaAttention::decode(const LayerStep& step) {
   const bool sparse = step.flow != nullptr && step.batch->plan.any_sparse();
   if (sparse) select(step);
   const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
-  backend_.attention->decode(*step.pages, list, queries_.data(), heads_ / kv_heads_, scale_, mixed_.data());
+  backend_.attention->decode(*step.pages, list, queries_, heads_ / kv_heads_, scale_, mixed_);
 }
 
 /// The lists are complete even where scores were NaN, so the step goes on and only those requests end.
 void GqaAttention::select(const LayerStep& step) {
-  const Status status = step.flow->select(*step.pages, step.batch->plan, queries_.data(), step.sparse_list);
+  const Status status = step.flow->select(*step.pages, step.batch->plan, queries_, step.sparse_list);
   if (status.ok()) return;
   for (int row : step.flow->failed_rows()) step.failures->push_back({row / kv_heads_, status.error()});
 }

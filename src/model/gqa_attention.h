@@ -35,7 +35,7 @@ class GqaAttention final : public AttentionBlock {
   std::unique_ptr<kernels::Matrix> q_, k_, v_, o_;
   std::vector<float> q_bias_, k_bias_, v_bias_, o_bias_;  // empty: none
   std::vector<float> q_norm_, k_norm_;
-  std::vector<float> queries_, keys_, values_, mixed_;  // scratch, [tokens, width]
+  float *queries_ = nullptr, *keys_ = nullptr, *values_ = nullptr, *mixed_ = nullptr;  // this step's, [tokens, width]
 };
 
 }  // namespace vortex::model

@@ -13,6 +13,7 @@
 #include "loader/model_config.h"
 #include "loader/weights.h"
 #include "model/batch.h"
+#include "model/workspace.h"
 #include "tensor/paged.h"
 
 namespace vortex::flow {
@@ -36,6 +37,7 @@ struct FlowFailure {
 /// What all layers of one step share, and the pages of the one that runs.
 struct LayerStep {
   const Batch* batch = nullptr;
+  Workspace* workspace = nullptr;
   const PageView* pages = nullptr;
   kernels::RopeAngles angles;
   flow::CompiledFlow* flow = nullptr;       // null: this layer is dense
@@ -56,7 +58,7 @@ class FeedForward {
  public:
   virtual ~FeedForward() = default;
   /// x += ffn(h): h and x are [tokens, hidden].
-  virtual void forward(const float* h, int64_t tokens, float* x) = 0;
+  virtual void forward(Workspace* workspace, const float* h, int64_t tokens, float* x) = 0;
 };
 
 /// What building a layer needs.
