@@ -22,7 +22,10 @@ Result<std::string> read_gzip(const std::string& path) {
     text.append(buffer, static_cast<size_t>(count));
     if (text.size() > kMaxBytes) return Error{ErrorCode::kResourceExhausted, path, "is longer than 1 GiB", ""};
   }
-  if (count < 0 || !gzeof(file.get())) return Error{ErrorCode::kDataLoss, path, "is not a whole gzip file", ""};
+  int state = Z_OK;  // a file cut short ends like a whole one, but for this
+  gzerror(file.get(), &state);
+  if (count < 0 || (state != Z_OK && state != Z_STREAM_END))
+    return Error{ErrorCode::kDataLoss, path, "is not a whole gzip file", "download the file again"};
   return text;
 }
 
