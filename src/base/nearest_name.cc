@@ -10,7 +10,16 @@ namespace {
 
 // Names are short; a hostile word must not cost a quadratic table.
 constexpr std::size_t kLongestWord = 256;
+constexpr std::size_t kShortestPart = 4;
 constexpr std::size_t kMostEdits = 8;
+
+/// Who types "quest" wants a name with that in it, however long the rest.
+std::string_view first_containing(std::string_view word, std::span<const std::string_view> candidates) {
+  if (word.size() < kShortestPart) return "";
+  for (const std::string_view candidate : candidates)
+    if (candidate.find(word) != std::string_view::npos) return candidate;
+  return "";
+}
 
 }  // namespace
 
@@ -43,7 +52,7 @@ std::string nearest_name(std::string_view word, std::span<const std::string_view
     least = distance;
     nearest = candidate;
   }
-  return std::string(nearest);
+  return std::string(nearest.empty() ? first_containing(word, candidates) : nearest);
 }
 
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates) {

@@ -13,7 +13,7 @@ namespace vortex {
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 /// The candidate nearest to `word` (the first on a tie), or "" when none is near enough to be a slip: within
-/// half of the length of `word`, and 8 edits.
+/// half of the length of `word`, and 8 edits; failing that, the first that contains `word` (four bytes or more).
 std::string nearest_name(std::string_view word, std::span<const std::string_view> candidates);
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 

@@ -20,6 +20,9 @@ TEST(NearestName, FindsSlipsOnly) {
   EXPECT_EQ(nearest_name("sead", kNames), "seed");
   EXPECT_EQ(nearest_name("temperature", kNames), "");
   EXPECT_EQ(nearest_name("x", kNames), "");
+  EXPECT_EQ(nearest_name("quest", std::vector<std::string>{"dense", "gqa_quest_sparse_attention"}),
+            "gqa_quest_sparse_attention");
+  EXPECT_EQ(nearest_name("ens", std::vector<std::string>{"dense_sparse_attention"}), "") << "too short to tell";
   EXPECT_EQ(nearest_name(std::string(100'000, 'p'), kNames), "");
   EXPECT_EQ(nearest_name("seed", std::vector<std::string>{}), "");
   EXPECT_EQ(nearest_name("quest_attention", std::vector<std::string>{"dense", "gqa_quest_attention"}),

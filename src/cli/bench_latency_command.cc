@@ -37,6 +37,7 @@ class BenchLatencyCommand final : public Command {
     VORTEX_ASSIGN_OR_RETURN(EngineOptions options, model_.engine_options(settings));
     options.max_num_seqs = std::max(options.max_num_seqs, batch_);
     VORTEX_ASSIGN_OR_RETURN(auto engine, model_.start(std::move(options)));
+    VORTEX_RETURN_IF_ERROR(check_room(engine->info().max_model_len));
     VORTEX_ASSIGN_OR_RETURN(const std::vector<Completion> completions, run_batch(*engine));
     const Json report = summarise(completions, *engine);
     if (json_) {
@@ -48,6 +49,14 @@ class BenchLatencyCommand final : public Command {
   }
 
  private:
+  /// A run that the context cuts short would report a length it did not measure.
+  Status check_room(int64_t context) const {
+    if (input_len_ + output_len_ <= context) return {};
+    return Error{ErrorCode::kInvalidArgument, "bench latency",
+                 fmt::format("{} + {} tokens, the context holds {}", input_len_, output_len_, context),
+                 "lower --input-len or --output-len, or raise --max-model-len or --kv-cache-memory-bytes"};
+  }
+
   /// Random tokens, the same for the same lengths: content does not change what a step costs.
   GenerateRequest make_request(const Engine& engine, int64_t number) const {
     GenerateRequest request;

@@ -34,5 +34,8 @@ int main(int argc, char** argv) {
   if (!settings.ok()) return fail(settings.error());
   configure_log_from(*settings);
   const vortex::Status status = (*command)->run(*settings);
-  return status.ok() ? 0 : fail(status.error());
+  if (!status.ok()) return fail(status.error());
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return fail({vortex::ErrorCode::kUnavailable, "standard output", "cannot be written", "is the disk full?"});
+  return 0;
 }

@@ -49,14 +49,14 @@ void ModelOptions::add_to(CLI::App& app, bool positional) {
 }
 
 Result<EngineOptions> ModelOptions::engine_options(const Settings& settings) const {
-  EngineOptions options = vortex::engine_options(settings);
+  VORTEX_ASSIGN_OR_RETURN(EngineOptions options, vortex::engine_options(settings));
   options.model = model;
-  if (!vortex_config.empty()) {
-    VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(vortex_config));
-    const std::string where = vortex_config.starts_with('@') ? vortex_config.substr(1) : "--vortex-config";
+  if (vortex_config) {
+    VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(*vortex_config));
+    const std::string where = vortex_config->starts_with('@') ? vortex_config->substr(1) : "--vortex-config";
     VORTEX_ASSIGN_OR_RETURN(options.vortex, parse_vortex_config(text, where));
   }
-  if (!flow.empty()) {
+  if (flow) {
     if (!options.vortex) options.vortex.emplace();
     options.vortex->module_name = flow;
   }

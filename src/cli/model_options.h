@@ -3,6 +3,7 @@
 
 #include <CLI/App.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/settings.h"
@@ -12,8 +13,8 @@ namespace vortex::cli {
 
 struct ModelOptions {
   std::string model;
-  std::string flow;           // --flow NAME, short for {"module_name": NAME}
-  std::string vortex_config;  // --vortex-config JSON or @FILE
+  std::optional<std::string> flow;           // --flow NAME, short for {"module_name": NAME}
+  std::optional<std::string> vortex_config;  // --vortex-config JSON or @FILE; empty is an error, not dense
   bool offline = false;
   bool quiet = false;
 

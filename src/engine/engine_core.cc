@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cpu_features.h"
+#include "base/log.h"
 #include "engine/step_plan.h"
 #include "engine/synthetic_context.h"
 #include "flows/registry.h"
@@ -77,6 +78,8 @@ Status EngineCore::compile_flow() {
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
   VORTEX_RETURN_IF_ERROR(validate(c, m.layers));
+  const std::string unused = fields_without_effect(c);
+  if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
   VORTEX_ASSIGN_OR_RETURN(const auto definition, find_flow(*c.module_name));
   const flow::FlowShape shape{.group = m.heads / m.kv_heads,
                               .head_dim = m.head_dim,

@@ -55,8 +55,7 @@ class Generation {
   std::vector<int32_t> prompt_;
   sample::SamplingParams params_;
   StreamCallback callback_;
-  std::vector<int32_t> end_ids_;     // eos and stop tokens
-  std::vector<int32_t> banned_now_;  // end_ids_ while min_tokens is not reached
+  std::vector<int32_t> end_ids_;  // eos and stop tokens
   int64_t max_tokens_;
   bool synthetic_;
   sample::Sampler sampler_;

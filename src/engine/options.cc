@@ -5,9 +5,25 @@ namespace {
 
 std::string number_or_auto(int64_t value) { return value == 0 ? "auto" : std::to_string(value); }
 
+Error unbuilt(const char* flag, const char* what, const char* hint) {
+  return {ErrorCode::kUnsupported, flag, what, hint};
+}
+
+Status refuse_unbuilt(const Settings& settings) {
+  const auto given = [&](const char* name) { return settings.source(name) != SettingSource::kDefault; };
+  if (settings.get_int("tensor-parallel-size") > 1)
+    return unbuilt("--tensor-parallel-size", "this build runs on one device", "leave it out");
+  if (given("enable-prefix-caching") && settings.get_bool("enable-prefix-caching"))
+    return unbuilt("--enable-prefix-caching", "this build has no prefix cache", "leave it out");
+  if (given("gpu-memory-utilization"))
+    return unbuilt("--gpu-memory-utilization", "this build has no CUDA backend", "use --kv-cache-memory-bytes");
+  return {};
+}
+
 }  // namespace
 
-EngineOptions engine_options(const Settings& settings) {
+Result<EngineOptions> engine_options(const Settings& settings) {
+  VORTEX_RETURN_IF_ERROR(refuse_unbuilt(settings));
   EngineOptions o;
   o.device = settings.get_string("device");
   o.dtype = settings.get_string("dtype");

@@ -28,7 +28,9 @@ struct EngineOptions {
 };
 
 /// The options that the settings table holds; model and vortex are left for the caller.
-EngineOptions engine_options(const Settings& settings);
+/// kUnsupported for a setting that was given and that this build cannot honour: more than one rank, a prefix cache,
+/// GPU memory.
+Result<EngineOptions> engine_options(const Settings& settings);
 
 /// kConfiguration naming the option, its value and what the settings table allows.
 Status validate(const EngineOptions& options);

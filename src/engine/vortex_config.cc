@@ -1,5 +1,6 @@
 #include "engine/vortex_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -194,6 +195,18 @@ Status validate(const VortexConfig& c, int layers) {
   for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
     VORTEX_RETURN_IF_ERROR(in_range("layers_skip", layer, 0, layers > 0 ? layers - 1 : 1 << 16));
   return {};
+}
+
+std::string fields_without_effect(const VortexConfig& config) {
+  constexpr std::string_view kHints[] = {"max_topk_val",          "max_seq_lens",      "workload_chunk_size",
+                                         "compilation_cache_dir", "attention_backend", "impl_backend",
+                                         "use_tensor_core"};
+  std::string out;
+  for (const Field& f : fields()) {
+    if (std::ranges::find(kHints, f.name) == std::end(kHints) || f.get(config) == f.get(VortexConfig{})) continue;
+    out += out.empty() ? f.name : fmt::format(", {}", f.name);
+  }
+  return out;
 }
 
 std::string to_json(const VortexConfig& config) {

@@ -35,13 +35,16 @@ struct VortexConfig {
   DType field_dtype() const { return *parse_dtype(dtype); }
 };
 
-/// From JSON: an object with the fields above, with or without the prefix `vortex_`; or the original's flat form, where
-/// `enable_vortex_sparsity` false (or absent beside prefixed keys only) switches sparsity off. Null for "off".
+/// From JSON: an object with the fields above, with or without the prefix `vortex_`. Null when the original's
+/// `enable_vortex_sparsity` is there and false.
 /// `where` names the text in errors. kConfiguration: unknown keys (with the nearest), wrong types, impossible values.
 Result<std::optional<VortexConfig>> parse_vortex_config(std::string_view json, const std::string& where);
 
 /// kConfiguration naming key, value and range. Layer numbers are checked against `layers` when it is positive.
 Status validate(const VortexConfig& config, int layers);
+
+/// Fields that differ from their defaults and change nothing on the CPU, for a warning: "max_topk_val, max_seq_lens".
+std::string fields_without_effect(const VortexConfig& config);
 
 /// As JSON on one line, for reports.
 std::string to_json(const VortexConfig& config);

@@ -53,6 +53,12 @@ TEST(VortexConfigTest, ErrorsNameKeyValueAndNearest) {
             "test: not valid JSON (quote keys and strings with \")");
 }
 
+TEST(VortexConfigTest, NamesWhatHasNoEffect) {
+  EXPECT_EQ(fields_without_effect({}), "");
+  const auto c = parse_vortex_config(R"({"topk_val": 3, "max_seq_lens": 20480, "attention_backend": "trtllm"})", "t");
+  EXPECT_EQ(fields_without_effect(**c), "max_seq_lens, attention_backend");
+}
+
 TEST(VortexConfigTest, LayersAreCheckedAgainstTheModel) {
   VortexConfig c;
   c.layers_skip = {0, 6};
