@@ -3,10 +3,11 @@
 import json
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
-from program import MODEL, RECALL_4096, assert_refused, vortex
+from program import MODEL, PROGRAM, RECALL_4096, assert_refused, vortex
 
 USAGE, FAILED, CONFIGURATION = 2, 1, 78
 
@@ -50,6 +51,7 @@ def test_usage(arguments, parts):
     "config, parts",
     [
         ('{"topk_val": }', ["--vortex-config", "not valid JSON"]),
+        ("", ["--vortex-config", "not valid JSON"]),
         ("[]", ["--vortex-config", "not a JSON object"]),
         ('{"topk_vall": 3}', ["topk_vall", "did you mean topk_val?"]),
         ('{"topk_val": "many"}', ["topk_val", '"many"', "whole number"]),
@@ -71,6 +73,10 @@ def test_unknown_flow_names_the_nearest():
     assert_refused(outcome, CONFIGURATION, "gqa_quest_sparse_atention", "did you mean 'gqa_quest_sparse_attention'?")
 
 
+def test_an_empty_flow_is_not_dense():
+    assert_refused(vortex("run", MODEL, "hi", "--flow", ""), CONFIGURATION, "module_name", "vortex flow list")
+
+
 def test_page_size_and_block_size_must_fit():
     outcome = vortex("run", MODEL, "hi", "--flow", "block_sparse_attention", "--page-size", "24")
     assert_refused(outcome, CONFIGURATION, "--page-size", "24", "16")
@@ -89,11 +95,17 @@ def test_context_and_memory_limits_name_both_numbers():
     prompt = "one two three four five six seven eight nine ten"
     assert_refused(vortex("run", MODEL, prompt, "--max-model-len", "16"), FAILED, "the prompt has", "16")
     assert_refused(vortex("run", MODEL, "hi", "--max-model-len", "99999"), CONFIGURATION, "99999", "32768")
-    outcome = vortex("bench", "latency", "--model", MODEL, "--input-len", "40000", "--output-len", "2")
-    assert_refused(outcome, FAILED, "40000", "32768")
+    outcome = vortex("bench", "latency", "--model", MODEL, "--input-len", "32000", "--output-len", "1000")
+    assert_refused(outcome, FAILED, "32000 + 1000", "32768")
     small = ["--kv-cache-memory-bytes", "1000000"]
-    outcome = vortex("bench", "latency", "--model", MODEL, "--input-len", "2000", "--output-len", "2", *small)
-    assert_refused(outcome, FAILED, "2000", "--kv-cache-memory-bytes")
+    outcome = vortex("run", MODEL, "word " * 2000, *small)
+    assert_refused(outcome, FAILED, "the KV memory holds 320", "--kv-cache-memory-bytes")
+
+
+def test_a_full_disk_is_a_failure():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "flow", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == FAILED and "standard output: cannot be written" in done.stderr
 
 
 def test_no_such_model():
