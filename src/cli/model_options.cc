@@ -49,7 +49,7 @@ void ModelOptions::add_to(CLI::App& app, bool positional) {
 }
 
 Result<EngineOptions> ModelOptions::engine_options(const Settings& settings) const {
-  EngineOptions options = vortex::engine_options(settings);
+  VORTEX_ASSIGN_OR_RETURN(EngineOptions options, vortex::engine_options(settings));
   options.model = model;
   if (vortex_config) {
     VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(*vortex_config));
