@@ -1,6 +1,6 @@
 #include "flows/registry.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 

@@ -1,7 +1,7 @@
 // Decode and prefill of real shapes: each is checked against the reference, then timed. GB/s counts keys and values
 // once; the shares are of what this machine was measured to do at most in the same run.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "attention/attention.h"
 #include "attention/attention_testing.h"

@@ -3,7 +3,7 @@
 // The last argument is 1 for pages scattered over the pool one by one (the worst case: a TLB miss a page), 0 for a
 // context that was written in one go.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cmath>
 #include <random>

@@ -1,5 +1,5 @@
 // Prints what this machine can do at most as JSON: on one thread, and on all it may use.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "bench/roofline/roofline.h"
 

@@ -1,7 +1,7 @@
 // VORTEX_CHECK: our own bugs. Prints file, line, condition and context, then aborts.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 

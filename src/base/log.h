@@ -1,7 +1,7 @@
 // The log: one line an event, on stderr. Data goes to stdout and never through here.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string_view>
 #include <utility>

@@ -1,5 +1,5 @@
 // What is derived from the table as text: names, --help, docs/settings.md.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

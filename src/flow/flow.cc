@@ -1,6 +1,6 @@
 #include "flow/flow.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/worker_pool.h"
 #include "flow/backends/cpu/cpu_backend.h"

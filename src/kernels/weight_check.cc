@@ -1,6 +1,6 @@
 #include "kernels/weight_check.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vortex::kernels {
 namespace {

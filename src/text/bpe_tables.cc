@@ -1,6 +1,6 @@
 #include "text/bpe_tables.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

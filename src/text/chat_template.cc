@@ -1,6 +1,6 @@
 #include "text/chat_template.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "text/jinja/fault.h"
 #include "text/jinja/import_json.h"

@@ -1,6 +1,6 @@
 #include "text/json_fields.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vortex::text {
 namespace {

@@ -1,7 +1,7 @@
 // Helpers of the tests of this folder: files of the repository, as strings and JSON.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

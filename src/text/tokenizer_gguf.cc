@@ -1,6 +1,6 @@
 #include "text/tokenizer_gguf.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "text/bpe_tables.h"
 #include "text/byte_alphabet.h"

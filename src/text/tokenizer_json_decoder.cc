@@ -1,5 +1,5 @@
 // The decoder of tokenizer.json, run over each token of the vocabulary once.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "text/byte_alphabet.h"
 #include "text/strings.h"

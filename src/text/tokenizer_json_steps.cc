@@ -1,6 +1,6 @@
 #include "text/tokenizer_json_steps.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <optional>
 

@@ -1,6 +1,6 @@
 #include "random_graph.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <memory>
 

@@ -1,6 +1,6 @@
 #include "flow/frontend/trace.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <exception>
 

@@ -1,6 +1,6 @@
 #include "flow/frontend/tracer.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/nearest_name.h"
 

@@ -1,6 +1,6 @@
 #include "flow/ir/graph.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 #include <numeric>

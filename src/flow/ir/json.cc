@@ -1,6 +1,6 @@
 #include "flow/ir/json.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>

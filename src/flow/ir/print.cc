@@ -1,6 +1,6 @@
 #include "flow/ir/print.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace vortex::flow {
 namespace {

@@ -1,6 +1,6 @@
 #include "flow/ir/verify.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include "flow/plan/plan.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

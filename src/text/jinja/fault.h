@@ -1,7 +1,7 @@
 // Faults of a template or of its inputs. Thrown inside src/text/jinja only; ChatTemplate turns them into Error.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <string>
 #include <utility>
