@@ -3,17 +3,14 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/nearest_name.h"
+#include "cli/config_file.h"
+#include "loader/json.h"
 
 namespace vortex::cli {
 namespace {
-
-using nlohmann::json;
 
 /// "--max-model-len,--context-length" as CLI11 wants the names of one option.
 std::string flag_names(const SettingSpec& spec) {
@@ -25,14 +22,6 @@ std::string flag_names(const SettingSpec& spec) {
 
 std::string flag_help(const SettingSpec& spec) {
   return fmt::format("{} [{}] ({})", spec.help, spec.default_text, setting_variable(spec));
-}
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return Error{ErrorCode::kConfiguration, path, "cannot be read", "check the path given to --config"};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
 }
 
 /// "bench latency" of `vortex bench latency`; "" for the program itself.
@@ -57,17 +46,15 @@ Error unexpected(const CLI::App* app, const std::string& word) {
           nearest.empty() ? help_hint(app) : fmt::format("did you mean '{}'?", nearest)};
 }
 
-std::string as_text(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string as_text(const nlohmann::json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 Status apply_config(const std::string& path, Settings* settings) {
-  VORTEX_ASSIGN_OR_RETURN(const std::string text, read_file(path));
-  constexpr int kMaxDepth = 64;
-  bool too_deep = false;
-  const auto limit = [&](int depth, json::parse_event_t, json&) { return !(too_deep |= depth > kMaxDepth); };
-  const json object = json::parse(text, limit, /*allow_exceptions=*/false);
-  if (object.is_discarded() || too_deep || !object.is_object())
+  VORTEX_ASSIGN_OR_RETURN(const std::string text, read_config_file(path));
+  const auto object = parse_json(text, path);
+  if (!object.ok()) return Error{ErrorCode::kConfiguration, path, object.error().message, ""};
+  if (!object->is_object())
     return Error{ErrorCode::kConfiguration, path, "not a JSON object", "write {\"threads\": 2}"};
-  for (const auto& [key, value] : object.items())
+  for (const auto& [key, value] : object->items())
     VORTEX_RETURN_IF_ERROR(settings->set(key, as_text(value), SettingSource::kFile, path));
   return {};
 }

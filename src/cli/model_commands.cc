@@ -3,6 +3,7 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/download_bars.h"
 #include "cli/report.h"
 #include "loader/hub/resolve.h"
 #include "loader/model_files.h"
@@ -24,15 +25,8 @@ class PullCommand final : public Command {
   Status run(const Settings&) override {
     ResolveOptions options;
     options.refresh = true;
-    std::string file;
-    std::unique_ptr<Progress> bar;
-    options.progress = [&](const std::string& name, int64_t done, int64_t total) {
-      if (name != file)
-        bar = std::make_unique<Progress>(name, static_cast<uint64_t>(std::max<int64_t>(total, 0)), "B", quiet_);
-      file = name;
-      bar->update(static_cast<uint64_t>(done));
-      if (done == total) bar->finish();
-    };
+    DownloadBars bars(quiet_);
+    options.progress = bars.callback();
     VORTEX_ASSIGN_OR_RETURN(const std::string path, resolve_model(name_, options));
     fmt::print("{}\n", path);
     return {};

@@ -1,9 +1,7 @@
 #include "cli/model_options.h"
 
-#include <fstream>
-#include <sstream>
-
-#include "base/progress.h"
+#include "cli/config_file.h"
+#include "cli/download_bars.h"
 #include "loader/hub/resolve.h"
 
 namespace vortex::cli {
@@ -11,31 +9,8 @@ namespace {
 
 Result<std::string> config_text(const std::string& argument) {
   if (!argument.starts_with('@')) return argument;
-  std::ifstream in(argument.substr(1));
-  if (!in) return Error{ErrorCode::kConfiguration, argument.substr(1), "cannot be read", "check the path after @"};
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
+  return read_config_file(argument.substr(1));
 }
-
-/// A bar for each file that is fetched.
-class DownloadBars {
- public:
-  explicit DownloadBars(bool quiet) : quiet_(quiet) {}
-  void update(const std::string& file, int64_t done, int64_t total) {
-    if (file != file_) {
-      bar_ = std::make_unique<Progress>(file, static_cast<uint64_t>(std::max<int64_t>(total, 0)), "B", quiet_);
-      file_ = file;
-    }
-    bar_->update(static_cast<uint64_t>(done));
-    if (done == total) bar_->finish();
-  }
-
- private:
-  bool quiet_;
-  std::string file_;
-  std::unique_ptr<Progress> bar_;
-};
 
 }  // namespace
 
@@ -72,7 +47,7 @@ Result<std::unique_ptr<Engine>> ModelOptions::start(EngineOptions options) const
   DownloadBars bars(quiet);
   ResolveOptions resolve;
   resolve.offline = offline;
-  resolve.progress = [&](const std::string& file, int64_t done, int64_t total) { bars.update(file, done, total); };
+  resolve.progress = bars.callback();
   VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(options.model, resolve));
   return Engine::create(options);
 }

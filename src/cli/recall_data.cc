@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "loader/json.h"
+
 namespace vortex::cli {
 namespace {
 
@@ -30,14 +32,8 @@ Result<std::string> read_gzip(const std::string& path) {
 }
 
 Result<RecallRow> parse_row(const std::string& text, const std::string& where) {
-  constexpr int kMaxDepth = 64;
-  bool too_deep = false;
-  const auto limit = [&](int depth, ordered_json::parse_event_t, ordered_json&) {
-    return !(too_deep |= depth > kMaxDepth);
-  };
-  ordered_json object = ordered_json::parse(text, limit, /*allow_exceptions=*/false);
-  if (object.is_discarded() || too_deep || !object.is_object())
-    return Error{ErrorCode::kDataLoss, where, "not a JSON object", ""};
+  VORTEX_ASSIGN_OR_RETURN(ordered_json object, parse_json(text, where));
+  if (!object.is_object()) return Error{ErrorCode::kDataLoss, where, "not a JSON object", ""};
   const auto is_string = [&](const char* key) { return object.contains(key) && object[key].is_string(); };
   if (!object.contains("messages") || !object["messages"].is_array() || object["messages"].empty() ||
       !is_string("answer"))

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/nearest_name.h"
+#include "loader/json.h"
 
 namespace vortex {
 namespace {
@@ -153,12 +154,10 @@ Status power_of_two(const char* key, int64_t value) {
 }  // namespace
 
 Result<std::optional<VortexConfig>> parse_vortex_config(std::string_view text, const std::string& where) {
-  constexpr int kMaxDepth = 64;
-  bool too_deep = false;
-  const auto limit = [&](int depth, json::parse_event_t, json&) { return !(too_deep |= depth > kMaxDepth); };
-  const json object = json::parse(text, limit, /*allow_exceptions=*/false);
-  if (object.is_discarded() || too_deep)
-    return Error{ErrorCode::kConfiguration, where, "not valid JSON", "quote keys and strings with \""};
+  const auto parsed = parse_json(text, where);
+  if (!parsed.ok())
+    return Error{ErrorCode::kConfiguration, where, parsed.error().message, "quote keys and strings with \""};
+  const json& object = *parsed;
   if (!object.is_object())
     return Error{ErrorCode::kConfiguration, where, "not a JSON object", "write {\"topk_val\": 30}"};
   VortexConfig config;

@@ -48,9 +48,9 @@ TEST(VortexConfigTest, ErrorsNameKeyValueAndNearest) {
   EXPECT_EQ(error_of(R"({"block_reserved_eos": 0})"),
             "vortex config: block_reserved_eos: 0 is out of range (give 1 to 65536)");
   EXPECT_EQ(error_of("[1]"), "test: not a JSON object (write {\"topk_val\": 30})");
-  EXPECT_EQ(error_of("{"), "test: not valid JSON (quote keys and strings with \")");
+  EXPECT_EQ(error_of("{"), "test: not valid JSON at byte 2 (quote keys and strings with \")");
   EXPECT_EQ(error_of(R"({"layers_skip":)" + std::string(100, '[')),
-            "test: not valid JSON (quote keys and strings with \")");
+            "test: JSON nests deeper than 64 levels (quote keys and strings with \")");
 }
 
 TEST(VortexConfigTest, NamesWhatHasNoEffect) {
