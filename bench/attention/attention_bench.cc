@@ -15,16 +15,6 @@ namespace {
 constexpr int64_t kColdBytes = int64_t{256} << 20;
 constexpr double kLargestError = 1e-5;
 
-WorkerPool& pool() {
-  static WorkerPool instance(usable_threads());
-  return instance;
-}
-
-const bench::Roofline& roofline() {
-  static const bench::Roofline measured = bench::measure_roofline(&pool(), best_isa().value());
-  return measured;
-}
-
 /// Sequences of `tokens` tokens in a pool of shuffled pages.
 class Contexts {
  public:
@@ -53,7 +43,7 @@ class Contexts {
  private:
   PoolShape shape_;
   TestPool pages_;
-  std::unique_ptr<AttentionOps> ops_ = make_cpu_attention_ops(&pool());
+  std::unique_ptr<AttentionOps> ops_ = make_cpu_attention_ops(&bench::shared_pool());
   std::vector<PageList> lists_;
 };
 
@@ -80,7 +70,7 @@ void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens
     return state.SkipWithError("the result differs from the reference");
   size_t next = 0;
   for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.sequences(), q.data(), out.data());
-  report(state, "GB/s", "of_read", static_cast<double>(bytes), roofline().read_gb_per_s);
+  report(state, "GB/s", "of_read", static_cast<double>(bytes), bench::shared_roofline().read_gb_per_s);
 }
 
 void time_prefill(benchmark::State& state, const PoolShape& shape, int64_t first, int64_t count) {
@@ -95,7 +85,8 @@ void time_prefill(benchmark::State& state, const PoolShape& shape, int64_t first
     return state.SkipWithError("the result differs from the reference");
   for (auto _ : state) contexts.prefill(contexts.cpu(), first, count, q.data(), out.data());
   const double pairs = static_cast<double>(count) * (static_cast<double>(first) + 0.5 * static_cast<double>(count + 1));
-  report(state, "GFLOP/s", "of_fma", 4.0 * pairs * static_cast<double>(shape.q_stride()), roofline().fma_gflop_per_s);
+  report(state, "GFLOP/s", "of_fma", 4.0 * pairs * static_cast<double>(shape.q_stride()),
+         bench::shared_roofline().fma_gflop_per_s);
 }
 
 template <class Body>

@@ -22,20 +22,10 @@ namespace {
 constexpr int kHeadDim = 128, kGroup = 4, kPageTokens = 16;
 constexpr int64_t kColdBytes = int64_t{192} << 20;  // fields of all contexts together, so that no cache holds them
 
-WorkerPool& pool() {
-  static WorkerPool instance(usable_threads());
-  return instance;
-}
-
-const bench::Roofline& roofline() {
-  static const bench::Roofline measured = bench::measure_roofline(&pool(), best_isa().value());
-  return measured;
-}
-
 std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
   auto flow = flows::make_flow(name).value();
   return CompiledFlow::compile(*flow, name, {kGroup, kHeadDim, kPageTokens, DType::kBF16}, {DType::kBF16, backend, {}},
-                               &pool())
+                               &bench::shared_pool())
       .value();
 }
 
@@ -133,7 +123,8 @@ void time_flow(benchmark::State& state, const char* name, Run run) {
   const double bytes = static_cast<double>(flow->plan().bytes_read_per_page() * (pages - 2));
   const double total = bytes * static_cast<double>(state.iterations()) * 1e-9;
   state.counters["GB/s"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
-  state.counters["share"] = benchmark::Counter(total / roofline().read_gb_per_s, benchmark::Counter::kIsRate);
+  state.counters["share"] =
+      benchmark::Counter(total / bench::shared_roofline().read_gb_per_s, benchmark::Counter::kIsRate);
 }
 
 void score(benchmark::State& state, const char* name) {
@@ -180,6 +171,6 @@ void register_all() {
 int main(int argc, char** argv) {
   vortex::flow::register_all();
   benchmark::Initialize(&argc, argv);
-  fmt::print(stderr, "read bandwidth {:.1f} GB/s\n", vortex::flow::roofline().read_gb_per_s);
+  fmt::print(stderr, "read bandwidth {:.1f} GB/s\n", vortex::bench::shared_roofline().read_gb_per_s);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -18,16 +18,6 @@ using testing::random_activations;
 using testing::random_matrix;
 using testing::RandomMatrix;
 
-WorkerPool& pool() {
-  static WorkerPool instance(usable_threads());
-  return instance;
-}
-
-const bench::Roofline& roofline() {
-  static const bench::Roofline measured = bench::measure_roofline(&pool(), best_isa().value());
-  return measured;
-}
-
 /// Products of one layer that share their input, `copies` times with different weights, so that no cache holds them.
 class Layers {
  public:
@@ -102,7 +92,7 @@ struct LayerShape {
 };
 
 void time_layers(benchmark::State& state, DType dtype, const LayerShape& shape, int copies, int64_t tokens) {
-  const std::unique_ptr<DenseOps> ops = make_cpu_dense_ops(&pool());
+  const std::unique_ptr<DenseOps> ops = make_cpu_dense_ops(&bench::shared_pool());
   Layers layers(ops.get(), dtype, shape.rows, shape.cols, copies, tokens);
   const double error = layers.error();
   if (!(error < 0.02)) return state.SkipWithError("the result differs from the reference");
@@ -115,9 +105,9 @@ void time_layers(benchmark::State& state, DType dtype, const LayerShape& shape, 
   const double read = layers.bytes() / best * 1e-9, multiply = layers.operations() / best * 1e-9;
   state.counters["best_us"] = best * 1e6;
   state.counters["GB/s"] = read;
-  state.counters["of_read"] = read / roofline().read_gb_per_s;
+  state.counters["of_read"] = read / bench::shared_roofline().read_gb_per_s;
   state.counters["GFLOP/s"] = multiply;
-  state.counters["of_fma"] = multiply / roofline().fma_gflop_per_s;
+  state.counters["of_fma"] = multiply / bench::shared_roofline().fma_gflop_per_s;
   state.counters["error"] = error;
 }
 

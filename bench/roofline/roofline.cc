@@ -84,4 +84,14 @@ Roofline measure_roofline(WorkerPool* pool, Isa isa) {
   return roofline;
 }
 
+WorkerPool& shared_pool() {
+  static WorkerPool instance(usable_threads());
+  return instance;
+}
+
+const Roofline& shared_roofline() {
+  static const Roofline measured = measure_roofline(&shared_pool(), best_isa().value());
+  return measured;
+}
+
 }  // namespace vortex::bench

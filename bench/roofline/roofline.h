@@ -15,4 +15,8 @@ struct Roofline {
 /// The best of several short runs on all threads of the pool; takes about half a second.
 Roofline measure_roofline(WorkerPool* pool, Isa isa);
 
+/// One pool of all usable cores for every benchmark of a program, and what it reaches, measured at the first call.
+WorkerPool& shared_pool();
+const Roofline& shared_roofline();
+
 }  // namespace vortex::bench
