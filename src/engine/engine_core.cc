@@ -136,8 +136,7 @@ Status EngineCore::allocate_pages() {
   }
   report_template_.page_size = pages.page_tokens;
   const int64_t slab_bytes = pages.slab_bytes();
-  const int64_t bytes =
-      options_.kv_cache_memory_bytes > 0 ? options_.kv_cache_memory_bytes : default_pool_bytes(slab_bytes);
+  const int64_t bytes = options_.kv_cache_memory_bytes > 0 ? options_.kv_cache_memory_bytes : default_pool_bytes(pages);
   const int64_t most = INT32_MAX / (int64_t{pages.kv_heads} * (pages.slab_tokens / pages.page_tokens));
   const int64_t slabs = std::min(bytes / slab_bytes, most);
   if (slabs < 1) {
@@ -154,11 +153,10 @@ Status EngineCore::allocate_pages() {
 }
 
 /// Room for every sequence at full length, but at most 40 % of the memory this process may use.
-int64_t EngineCore::default_pool_bytes(int64_t slab_bytes) const {
-  const kv::KvLayout pages = layout();
+int64_t EngineCore::default_pool_bytes(const kv::KvLayout& pages) const {
   const int64_t slabs = (limits_.max_length + pages.slab_tokens - 1) / pages.slab_tokens;
   const double wanted =
-      static_cast<double>(slabs) * static_cast<double>(limits_.max_sequences) * static_cast<double>(slab_bytes);
+      static_cast<double>(slabs) * static_cast<double>(limits_.max_sequences) * static_cast<double>(pages.slab_bytes());
   return static_cast<int64_t>(std::min(wanted, 0.4 * static_cast<double>(memory_limit_bytes())));
 }
 

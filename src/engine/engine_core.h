@@ -56,7 +56,7 @@ class EngineCore {
   void sample(const sched::StepBatch& scheduled);
   void fail(uint64_t id, const Error& error);
   kv::KvLayout layout() const;
-  int64_t default_pool_bytes(int64_t slab_bytes) const;
+  int64_t default_pool_bytes(const kv::KvLayout& pages) const;
 
   EngineOptions options_;
   std::unique_ptr<ModelFiles> files_;
