@@ -4,9 +4,9 @@
 
 #include "base/cpu_features.h"
 #include "base/log.h"
+#include "engine/flow_setup.h"
 #include "engine/step_plan.h"
 #include "engine/synthetic_context.h"
-#include "flows/registry.h"
 
 namespace vortex {
 namespace {
@@ -28,24 +28,10 @@ Status check_supported(const EngineOptions& options) {
   if (options.device == "cuda")
     return unsupported("--device", "this build has no CUDA backend", "use --device cpu or auto");
   if (!options.vortex) return {};
-  if (!options.vortex->module_name)
-    return Error{ErrorCode::kConfiguration, "vortex config", "module_name: no flow is named",
-                 "`vortex flow list` shows the built-in ones"};
-  if (options.vortex->module_path)
-    return unsupported("vortex config", "module_path: flows are built in so far", "name one with module_name alone");
   if (options.vortex->schedule_policy)
     return unsupported("vortex config", "schedule_policy: only the default budget so far",
                        "set topk_val and topk_ratio");
   return {};
-}
-
-Result<std::unique_ptr<Flow>> find_flow(const std::string& name) {
-  auto flow = flows::make_flow(name);
-  if (flow.ok()) return flow;
-  Error error = flow.error();
-  error.code = ErrorCode::kConfiguration;
-  error.where = "module_name";
-  return error;
 }
 
 }  // namespace
@@ -54,7 +40,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& opti
                                                        const text::Tokenizer* tokenizer) {
   VORTEX_RETURN_IF_ERROR(check_supported(options));
   // Before the weights, which may take a minute to load.
-  if (options.vortex) VORTEX_RETURN_IF_ERROR(find_flow(*options.vortex->module_name));
+  if (options.vortex) VORTEX_RETURN_IF_ERROR(check_flow(*options.vortex));
   VORTEX_RETURN_IF_ERROR(best_isa());
   std::unique_ptr<EngineCore> core(new EngineCore);
   core->options_ = options;
@@ -77,18 +63,9 @@ Status EngineCore::compile_flow() {
   if (!options_.vortex) return {};
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
-  VORTEX_RETURN_IF_ERROR(validate(c, m.layers));
+  VORTEX_ASSIGN_OR_RETURN(flow_, vortex::compile_flow(c, m, kv_dtype(options_, m), pool_.get()));
   const std::string unused = fields_without_effect(c);
   if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
-  VORTEX_ASSIGN_OR_RETURN(const auto definition, find_flow(*c.module_name));
-  const flow::FlowShape shape{.group = m.heads / m.kv_heads,
-                              .head_dim = m.head_dim,
-                              .page_tokens = static_cast<int>(c.block_size),
-                              .kv_dtype = kv_dtype(options_, m)};
-  flow::FlowOptions flow_options;
-  flow_options.dtype = c.field_dtype();
-  VORTEX_ASSIGN_OR_RETURN(flow_,
-                          flow::CompiledFlow::compile(*definition, *c.module_name, shape, flow_options, pool_.get()));
   sparsity_.flow = flow_.get();
   sparsity_.layers.assign(static_cast<size_t>(m.layers), true);
   for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
