@@ -1,6 +1,6 @@
 #include "loader/hub/catalogue.h"
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 
 namespace vortex::hub {
 namespace fs = std::filesystem;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 #include "loader/json.h"
 
 namespace vortex::hub {

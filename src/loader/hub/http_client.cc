@@ -10,7 +10,7 @@
 #include <chrono>
 #include <optional>
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 
 namespace vortex::hub {
 

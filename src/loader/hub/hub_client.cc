@@ -9,8 +9,8 @@
 #include <set>
 #include <thread>
 
+#include "base/files.h"
 #include "base/nearest_name.h"
-#include "loader/hub/file_util.h"
 #include "loader/json.h"
 
 namespace vortex::hub {

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 #include "loader/hub/test_support.h"
 
 namespace vortex::hub {

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/files.h"
 #include "base/nearest_name.h"
 #include "loader/hub/catalogue.h"
-#include "loader/hub/file_util.h"
 #include "loader/hub/hf_cache.h"
 #include "loader/hub/hub_client.h"
 
@@ -94,7 +94,7 @@ void append_cached(const hub::HfCache& cache, const std::string& name, std::vect
   for (const hub::GgufSet& set : hub::gguf_sets(files)) {
     const fs::path first = snapshot->folder / set.files[0];
     int64_t bytes = 0;
-    for (const std::string& file : set.files) bytes += hub::file_bytes(snapshot->folder / file);
+    for (const std::string& file : set.files) bytes += file_bytes(snapshot->folder / file);
     models.push_back({name + ":" + first.filename().string(), first.string(), bytes, "hub"});
   }
 }

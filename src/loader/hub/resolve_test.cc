@@ -2,8 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "base/files.h"
 #include "loader/hub/catalogue.h"
-#include "loader/hub/file_util.h"
 #include "loader/hub/test_support.h"
 
 namespace vortex {

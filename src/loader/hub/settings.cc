@@ -8,7 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 
 namespace vortex::hub {
 namespace fs = std::filesystem;

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 #include "loader/hub/zip_reader.h"
 
 namespace vortex::hub {

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/files.h"
 #include "base/function_ref.h"
 #include "base/result.h"
-#include "loader/hub/file_util.h"
 
 namespace vortex::hub {
 

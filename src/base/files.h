@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace vortex::hub {
+namespace vortex {
 
 /// Owns one file descriptor.
 class UniqueFd {
@@ -48,7 +48,8 @@ Status publish_file(const std::filesystem::path& from, const std::filesystem::pa
 int64_t file_bytes(const std::filesystem::path& path);
 /// kResourceExhausted, with both numbers, unless the disk of `folder` has room for `bytes`.
 Status check_free_space(const std::filesystem::path& folder, int64_t bytes);
-/// Lower-case hexadecimal SHA-256 of the file.
+/// Lower-case hexadecimal SHA-256.
+std::string sha256_of(std::string_view bytes);
 Result<std::string> sha256_of_file(const std::filesystem::path& path);
 
 /// An exclusive lock between processes, held for the life of the object. Waits while another holds it.
@@ -61,4 +62,4 @@ class FileLock {
   UniqueFd fd_;
 };
 
-}  // namespace vortex::hub
+}  // namespace vortex

@@ -1,4 +1,4 @@
-#include "loader/hub/file_util.h"
+#include "base/files.h"
 
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -12,7 +12,7 @@
 #include <memory>
 #include <vector>
 
-namespace vortex::hub {
+namespace vortex {
 namespace fs = std::filesystem;
 
 namespace {
@@ -23,6 +23,23 @@ std::string hexadecimal(const unsigned char* bytes, unsigned count) {
   for (unsigned i = 0; i < count; ++i) out += fmt::format("{:02x}", bytes[i]);
   return out;
 }
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    VORTEX_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+  void add(const void* bytes, size_t count) { VORTEX_CHECK(EVP_DigestUpdate(context_.get(), bytes, count) == 1); }
+  std::string finish() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    VORTEX_CHECK(EVP_DigestFinal_ex(context_.get(), digest, &size) == 1);
+    return hexadecimal(digest, size);
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
 
 Result<size_t> read_some(const UniqueFd& fd, void* out, size_t size, const fs::path& path) {
   while (true) {
@@ -43,7 +60,7 @@ Error file_error(const fs::path& path, std::string_view action, int error_number
                          : error_number == ENOENT ? ErrorCode::kNotFound
                                                   : ErrorCode::kUnavailable;
   return {code, path.string(), fmt::format("{}: {}", action, std::strerror(error_number)),
-          full ? "free some space or move the cache (HF_HOME, VORTEX_CACHE_DIR)" : ""};
+          full ? "free some space or move the cache (docs/configuration.md says where each one lies)" : ""};
 }
 
 Result<UniqueFd> open_file(const fs::path& path, int flags) {
@@ -128,23 +145,24 @@ Status check_free_space(const fs::path& folder, int64_t bytes) {
   return Error{
       ErrorCode::kResourceExhausted, folder.string(),
       fmt::format("needs {:.1f} MB, the disk has {:.1f} MB free", static_cast<double>(bytes) / 1e6, free_bytes / 1e6),
-      "free some space or move the cache (HF_HOME, VORTEX_CACHE_DIR)"};
+      "free some space or move the cache (docs/configuration.md says where each one lies)"};
+}
+
+std::string sha256_of(std::string_view bytes) {
+  Sha256 digest;
+  digest.add(bytes.data(), bytes.size());
+  return digest.finish();
 }
 
 Result<std::string> sha256_of_file(const fs::path& path) {
   VORTEX_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDONLY));
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  VORTEX_CHECK(context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  Sha256 digest;
   std::vector<char> buffer(kCopyBytes);
   while (true) {
     VORTEX_ASSIGN_OR_RETURN(size_t got, read_some(fd, buffer.data(), buffer.size(), path));
-    if (got == 0) break;
-    VORTEX_CHECK(EVP_DigestUpdate(context.get(), buffer.data(), got) == 1);
+    if (got == 0) return digest.finish();
+    digest.add(buffer.data(), got);
   }
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned size = 0;
-  VORTEX_CHECK(EVP_DigestFinal_ex(context.get(), digest, &size) == 1);
-  return hexadecimal(digest, size);
 }
 
 Result<FileLock> FileLock::acquire(const fs::path& path) {
@@ -156,4 +174,4 @@ Result<FileLock> FileLock::acquire(const fs::path& path) {
   return FileLock(std::move(fd));
 }
 
-}  // namespace vortex::hub
+}  // namespace vortex
