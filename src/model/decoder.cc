@@ -47,12 +47,13 @@ std::vector<FlowFailure> Decoder::forward(const Batch& batch, std::span<const Pa
   backend_.dense->embed(embedding_, batch.ids, hidden_.data());
   std::vector<FlowFailure> failures;
   prepare_angles(batch);
-  prepare_lists(batch, pages[0], sparsity.flow != nullptr);
+  prepare_lists(batch, pages[0], sparsity.active());
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const bool sparse = sparsity.flow != nullptr && sparsity.layers[i];
     LayerStep step{.batch = &batch, .workspace = &workspace_, .pages = &pages[i]};
     step.angles = {cos_.data(), sin_.data(), static_cast<int>(inverse_frequencies_.size()), config_.rope.interleaved};
-    step.flow = sparse ? sparsity.flow : nullptr;
+    step.sparse = sparsity.active() && sparsity.layers[i];
+    step.flow = step.sparse ? sparsity.flow : nullptr;
+    step.hook = step.sparse ? sparsity.hook : nullptr;
     step.completed_pages = completed_pages_;
     step.dense_list = &dense_list_;
     step.sparse_list = &sparse_list_;

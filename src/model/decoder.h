@@ -11,10 +11,13 @@
 
 namespace vortex::model {
 
-/// The flow that decode runs under; a null flow means dense everywhere.
+/// What selects the pages that decode reads: a flow, a hook or both. Neither means dense everywhere.
 struct Sparsity {
   flow::CompiledFlow* flow = nullptr;
-  std::vector<bool> layers;  // by layer: the flow selects there
+  std::vector<bool> layers;  // by layer: pages are selected there
+  SelectionHook* hook = nullptr;
+
+  bool active() const { return flow != nullptr || hook != nullptr; }
 };
 
 class Decoder {

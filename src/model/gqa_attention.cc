@@ -81,7 +81,7 @@ void GqaAttention::attend(const LayerStep& step) {
 }
 
 void GqaAttention::decode(const LayerStep& step) {
-  const bool sparse = step.flow != nullptr && step.batch->plan.any_sparse();
+  const bool sparse = step.sparse && step.batch->plan.any_sparse();
   if (sparse) select(step);
   const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
   backend_.attention->decode(*step.pages, list, queries_, heads_ / kv_heads_, scale_, mixed_);
@@ -89,9 +89,15 @@ void GqaAttention::decode(const LayerStep& step) {
 
 /// The lists are complete even where scores were NaN, so the step goes on and only those requests end.
 void GqaAttention::select(const LayerStep& step) {
-  const Status status = step.flow->select(*step.pages, step.batch->plan, queries_, step.sparse_list);
-  if (status.ok()) return;
-  for (int row : step.flow->failed_rows()) step.failures->push_back({row / kv_heads_, status.error()});
+  const StepPlan& plan = step.batch->plan;
+  if (step.flow != nullptr) {
+    const Status status = step.flow->select(*step.pages, plan, queries_, step.sparse_list);
+    if (!status.ok())
+      for (int row : step.flow->failed_rows()) step.failures->push_back({row / kv_heads_, status.error()});
+  }
+  if (step.hook == nullptr) return;
+  const Selection selection{step.pages, &plan, queries_, heads_ / kv_heads_, scale_};
+  step.hook->on_selection(selection, step.sparse_list);
 }
 
 }  // namespace vortex::model

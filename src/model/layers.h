@@ -34,13 +34,34 @@ struct FlowFailure {
   Error error;
 };
 
+/// The decode rows of one sparse layer when their pages are chosen.
+struct Selection {
+  const PageView* pages = nullptr;  // pages->layer says which layer
+  const StepPlan* plan = nullptr;
+  const float* queries = nullptr;  // [rows, group, head_dim]
+  int group = 1;
+  float scale = 1.0f;  // attention weights are softmax(scale * q . k)
+};
+
+/// Sees every selection before attention reads the pages, and may replace it: for measurements, and for controls that
+/// no flow can express (the best pages by the true logits).
+class SelectionHook {
+ public:
+  virtual ~SelectionHook() = default;
+  /// `list` is as list_reserved_pages made it, its middle slots filled by the flow; without a flow they are -1 and
+  /// this must fill them.
+  virtual void on_selection(const Selection& selection, PageList* list) = 0;
+};
+
 /// What all layers of one step share, and the pages of the one that runs.
 struct LayerStep {
   const Batch* batch = nullptr;
   Workspace* workspace = nullptr;
   const PageView* pages = nullptr;
   kernels::RopeAngles angles;
-  flow::CompiledFlow* flow = nullptr;       // null: this layer is dense
+  bool sparse = false;                      // decode reads selected pages in this layer
+  flow::CompiledFlow* flow = nullptr;       // of a sparse layer; null: the hook selects
+  SelectionHook* hook = nullptr;            // of a sparse layer; may be null
   std::span<const PageId> completed_pages;  // for the flow's forward_cache
   const PageList* dense_list = nullptr;     // decode rows, all pages
   PageList* sparse_list = nullptr;          // reserved pages in place; each sparse layer fills the middle
