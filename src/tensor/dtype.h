@@ -17,6 +17,11 @@ enum class DType : uint8_t {
   kI32,
   kI64,
   kU8,
+  // Codes of 8 to 1 bits with a step a row (codes.h): for fields of pages only.
+  kCode8,
+  kCode4,
+  kCode2,
+  kCode1,
   // GGUF blocks, laid out as ggml writes them (see quant_blocks.h).
   kQ8_0,
   kQ4_0,
@@ -38,7 +43,8 @@ struct DTypeInfo {
 const DTypeInfo& dtype_info(DType dtype);
 inline bool is_quantized(DType dtype) { return dtype >= DType::kQ8_0; }
 
-/// Bytes of `elements` consecutive elements; `elements` must be a multiple of the block (checked).
+/// Bytes of `elements` consecutive elements; `elements` must be a multiple of the block (checked). Not for codes, whose
+/// size depends on the rows.
 int64_t dtype_bytes(DType dtype, int64_t elements);
 
 /// From a name as config files write it: "float32", "torch.bfloat16", "bf16", "half", "q8_0"; case is ignored.

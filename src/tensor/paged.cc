@@ -1,6 +1,7 @@
 #include "tensor/paged.h"
 
 #include "base/check.h"
+#include "tensor/codes.h"
 
 namespace vortex {
 namespace {
@@ -23,6 +24,10 @@ void append_pages(const SequencePlan& s, const PageView& view, int head, int32_t
 }
 
 }  // namespace
+
+int64_t FieldSpec::page_bytes() const {
+  return code_bits(dtype) > 0 ? CodeLayout(dtype, rows, cols).page_bytes() : dtype_bytes(dtype, int64_t{rows} * cols);
+}
 
 void list_all_pages(const StepPlan& plan, const PageView& view, PageList* out) {
   start_list(plan, out);
@@ -50,6 +55,20 @@ void list_reserved_pages(const StepPlan& plan, const PageView& view, PageList* o
       finish_row(s, out);
     }
   }
+}
+
+void remove_empty_slots(PageList* list) {
+  int32_t kept = 0;
+  for (int r = 0; r < list->rows(); ++r) {
+    const auto row = static_cast<size_t>(r);
+    const int32_t begin = list->offsets[row], end = list->offsets[row + 1];
+    list->offsets[row] = kept;
+    for (int32_t i = begin; i < end; ++i)
+      if (list->pages[static_cast<size_t>(i)] >= 0)
+        list->pages[static_cast<size_t>(kept++)] = list->pages[static_cast<size_t>(i)];
+  }
+  list->offsets.back() = kept;
+  list->pages.resize(static_cast<size_t>(kept));
 }
 
 }  // namespace vortex

@@ -24,6 +24,8 @@ namespace vortex {
 using SlabId = int32_t;
 using PageId = int32_t;
 
+class SequenceState;
+
 /// What a page remembers under a name, for one kv head.
 struct FieldSpec {
   std::string name;
@@ -31,7 +33,7 @@ struct FieldSpec {
   int cols = 1;
   DType dtype = DType::kBF16;
 
-  int64_t page_bytes() const { return dtype_bytes(dtype, int64_t{rows} * cols); }
+  int64_t page_bytes() const;
   bool operator==(const FieldSpec&) const = default;
 };
 
@@ -52,6 +54,7 @@ struct PageView {
   int kv_heads = 0;
   int page_tokens = 0;
   int slab_tokens = 0;
+  int layer = 0;  // of the model: picks the layer's part of a SequenceState
 
   int pages_per_slab() const { return slab_tokens / page_tokens; }
   /// Page id of logical page `j` of head `head` for a sequence whose slabs are `table`.
@@ -65,12 +68,13 @@ struct PageView {
 /// What one decode step attends to for one sequence; all its rows and all sparse layers share it
 /// (spec/planner.md 2 and 3).
 struct SequencePlan {
-  std::span<const SlabId> table;  // slabs of the sequence, in order
-  int32_t tokens = 0;             // L: tokens in the cache, the one decoded in this step included
-  int32_t pages = 0;              // n = ceil(L / page_tokens)
-  int32_t budget = 0;             // what the budget formula or schedule_policy returned, clamped to [.., n]
-  int32_t selected = 0;           // m = min(budget, n): pages read per row
-  int32_t last_tokens = 0;        // tokens in the last page, 1..page_tokens
+  std::span<const SlabId> table;   // slabs of the sequence, in order
+  int32_t tokens = 0;              // L: tokens in the cache, the one decoded in this step included
+  int32_t pages = 0;               // n = ceil(L / page_tokens)
+  int32_t budget = 0;              // what the budget formula or schedule_policy returned, clamped to [.., n]
+  int32_t selected = 0;            // m = min(budget, n): pages read per row
+  int32_t last_tokens = 0;         // tokens in the last page, 1..page_tokens
+  SequenceState* state = nullptr;  // what the flow's Save keeps; null when the flow saves nothing
   bool sparse() const { return selected < pages; }
 };
 
@@ -89,8 +93,9 @@ struct StepPlan {
   }
 };
 
-/// What each row attends to. CSR: row r reads pages[offsets[r] .. offsets[r + 1]), every page whole but the last
-/// listed one, of which last_tokens[r] tokens count. Order is free but for the last page, which is last.
+/// What each row attends to. A row's list may be shorter than planned when the selection decides how many. CSR: row r
+/// reads pages[offsets[r] .. offsets[r + 1]), every page whole but the last listed one, of which last_tokens[r] tokens
+/// count. Order is free but for the last page, which is last.
 struct PageList {
   std::vector<int32_t> offsets;  // rows + 1
   std::vector<PageId> pages;
@@ -101,6 +106,7 @@ struct PageList {
     const auto begin = static_cast<size_t>(offsets[static_cast<size_t>(r)]);
     return std::span(pages).subspan(begin, static_cast<size_t>(offsets[static_cast<size_t>(r) + 1]) - begin);
   }
+  int row_pages(int r) const { return offsets[static_cast<size_t>(r) + 1] - offsets[static_cast<size_t>(r)]; }
 };
 
 /// The list of all pages of every row.
@@ -109,5 +115,8 @@ void list_all_pages(const StepPlan& plan, const PageView& view, PageList* out);
 /// The list with the reserved pages of sparse rows in place: first `reserved_bos`, last `reserved_eos`. The slots
 /// between are left for the selection (row slots [bos, m - eos)). Short rows list all their pages.
 void list_reserved_pages(const StepPlan& plan, const PageView& view, PageList* out);
+
+/// Takes slots that the selection left empty (-1) out of every row, order kept.
+void remove_empty_slots(PageList* list);
 
 }  // namespace vortex

@@ -26,7 +26,8 @@ Result<std::unique_ptr<KvStore>> KvStore::create(const KvLayout& layout, int32_t
     }
   }
   for (const auto& views : store->fields_)
-    store->views_.push_back({views, layout.kv_heads, layout.page_tokens, layout.slab_tokens});
+    store->views_.push_back(
+        {views, layout.kv_heads, layout.page_tokens, layout.slab_tokens, static_cast<int>(store->views_.size())});
   return store;
 }
 

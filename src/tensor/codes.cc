@@ -1,0 +1,141 @@
+#include "tensor/codes.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+#include "tensor/half.h"
+
+namespace vortex {
+namespace {
+
+constexpr int kAtOnce = 512;  // channels of a row coded at a time; a multiple of every chunk
+constexpr float kGaussianStep = 0.9957f;
+
+/// Eight sums side by side: the compiler makes vectors of them, and every caller adds in the same order.
+template <class Term>
+float sum_of(const float* x, int n, Term term) {
+  float sums[8] = {};
+  int i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int lane = 0; lane < 8; ++lane) sums[lane] += term(x[i + lane]);
+  for (int lane = 0; i < n; ++i, ++lane) sums[lane] += term(x[i]);
+  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+/// NaN if any is.
+float largest(const float* x, int n) {
+  float best = 0;
+  for (int i = 0; i < n; ++i) {
+    const float a = std::fabs(x[i]);
+    best = a <= best ? best : a != a || best == best ? a : best;
+  }
+  return best;
+}
+
+uint16_t step_of(int bits, const float* x, int n) {
+  switch (bits) {
+    case 1:
+      return f32_to_bf16(2 * sum_of(x, n, [](float v) { return std::fabs(v); }) / static_cast<float>(n));
+    case 2:
+      return f32_to_bf16(kGaussianStep *
+                         std::sqrt(sum_of(x, n, [](float v) { return v * v; }) / static_cast<float>(n)));
+    default:
+      return f32_to_bf16(2 * largest(x, n) / static_cast<float>(1 << bits));
+  }
+}
+
+/// Codes from 0: code + L/2.
+void code_row(int bits, float step, const float* x, int n, uint8_t* out) {
+  const float half = static_cast<float>(1 << (bits - 1)), top = static_cast<float>((1 << bits) - 1);
+  const float inverse = step > 0 ? 1 / step : 0;
+  for (int i = 0; i < n; ++i) {
+    float code = x[i] * inverse + half;
+    code = code > 0 ? code : 0;  // NaN too
+    code = code < top ? code : top;
+    out[i] = static_cast<uint8_t>(static_cast<int>(code));
+  }
+}
+
+/// Byte and shift of a code in its page.
+struct CodePlace {
+  int64_t byte;
+  int shift;
+};
+CodePlace place_of(const CodeLayout& layout, int row, int col) {
+  const int per_byte = 8 / layout.bits();
+  if (!layout.blocked()) {
+    const int64_t row_bytes = (layout.cols() + per_byte - 1) / per_byte;
+    return {row * row_bytes + col / per_byte, col % per_byte * layout.bits()};
+  }
+  const int64_t chunks = layout.padded_cols() / layout.chunk_cols();
+  const int64_t chunk = row / CodeLayout::kBlockRows * chunks + col / layout.chunk_cols();
+  const int quad = col % layout.chunk_cols() / CodeLayout::kQuad;
+  return {chunk * 64 + row % CodeLayout::kBlockRows * CodeLayout::kQuad + col % CodeLayout::kQuad,
+          quad * layout.bits()};
+}
+
+/// Puts `n` codes of one row, from channel `first` on, into a page of zeros. Codes are padded with zeros to a quad.
+void put_codes(const CodeLayout& layout, int row, int first, const uint8_t* codes, int n, std::byte* page) {
+  if (!layout.blocked()) {
+    for (int i = 0; i < n; ++i) {
+      const CodePlace at = place_of(layout, row, first + i);
+      page[at.byte] |= static_cast<std::byte>(codes[i] << at.shift);
+    }
+    return;
+  }
+  for (int i = 0; i < n; i += CodeLayout::kQuad) {
+    const CodePlace at = place_of(layout, row, first + i);
+    uint32_t quad, packed;
+    std::memcpy(&quad, codes + i, sizeof(quad));
+    std::memcpy(&packed, page + at.byte, sizeof(packed));
+    packed |= quad << at.shift;
+    std::memcpy(page + at.byte, &packed, sizeof(packed));
+  }
+}
+
+int64_t bytes_of_codes(const CodeLayout& layout) {
+  if (layout.blocked()) return int64_t{layout.rows()} * layout.padded_cols() * layout.bits() / 8;
+  const int per_byte = 8 / layout.bits();
+  const int64_t bytes = int64_t{layout.rows()} * ((layout.cols() + per_byte - 1) / per_byte);
+  return bytes + bytes % 2;  // the steps are 16-bit numbers
+}
+
+}  // namespace
+
+CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)), rows_(rows), cols_(cols) {
+  VORTEX_CHECK(bits_ > 0 && rows > 0 && cols > 0, "{} [{}, {}]", dtype_info(dtype).name, rows, cols);
+  step_offset_ = bytes_of_codes(*this);
+}
+
+void encode_page(const CodeLayout& layout, const float* x, std::byte* page) {
+  std::memset(page, 0, static_cast<size_t>(layout.step_offset()));
+  uint8_t codes[kAtOnce + CodeLayout::kQuad];
+  for (int row = 0; row < layout.rows(); ++row, x += layout.cols()) {
+    const uint16_t step = step_of(layout.bits(), x, layout.cols());
+    std::memcpy(page + layout.step_offset() + 2 * row, &step, sizeof(step));
+    for (int first = 0; first < layout.cols(); first += kAtOnce) {
+      const int n = layout.cols() - first < kAtOnce ? layout.cols() - first : kAtOnce;
+      code_row(layout.bits(), bf16_to_f32(step), x + first, n, codes);
+      std::memset(codes + n, 0, CodeLayout::kQuad);
+      put_codes(layout, row, first, codes, n, page);
+    }
+  }
+}
+
+void decode_page(const CodeLayout& layout, const std::byte* page, float* out) {
+  const int mask = (1 << layout.bits()) - 1;
+  const float middle = static_cast<float>(1 << layout.bits()) / 2 - 0.5f;
+  for (int row = 0; row < layout.rows(); ++row) {
+    uint16_t stored;
+    std::memcpy(&stored, page + layout.step_offset() + 2 * row, sizeof(stored));
+    const float step = bf16_to_f32(stored);
+    for (int col = 0; col < layout.cols(); ++col) {
+      const CodePlace at = place_of(layout, row, col);
+      const int code = std::to_integer<int>(page[at.byte]) >> at.shift & mask;
+      *out++ = (static_cast<float>(code) - middle) * step;
+    }
+  }
+}
+
+}  // namespace vortex

@@ -1,0 +1,58 @@
+// Fields stored as codes of a few bits: what a page remembers of its tokens at a fraction of their bytes.
+//
+//   value = (code + 1/2) * step,  code in [-L/2, L/2), L = 2^bits; one bf16 step a row (the innermost axis)
+//
+// The step of a row x:  8 and 4 bits: 2 max|x| / L.  2 bits: 0.9957 times the root mean square, the best uniform
+// quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960).  1 bit: 2 mean|x|, the sign with the mean
+// magnitude. Codes are taken from the step as it is stored; a row of zeros has step 0. NaN and infinity make the step,
+// and with it the whole row, NaN or infinite.
+//
+// In memory: the codes, then the steps. Pages whose rows are a multiple of 16 lie in blocks, so that a vector holds the
+// codes of 16 rows: byte (r, i) of 64 bytes, r < 16 and i < 4, holds channels 4 q + i of row r for 8 / bits successive
+// q, the first in the low bits; channels are padded with code -L/2. Other pages lie row by row, low bits first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace vortex {
+
+/// 8, 4, 2 or 1 for types stored as codes, else 0.
+constexpr int code_bits(DType dtype) {
+  return dtype < DType::kCode8 || dtype > DType::kCode1
+             ? 0
+             : 8 >> (static_cast<int>(dtype) - static_cast<int>(DType::kCode8));
+}
+
+/// Where the codes of a page [rows, cols] lie.
+class CodeLayout {
+ public:
+  static constexpr int kBlockRows = 16;
+  static constexpr int kQuad = 4;  // channels side by side
+
+  CodeLayout(DType dtype, int rows, int cols);
+
+  int bits() const { return bits_; }
+  int rows() const { return rows_; }
+  int cols() const { return cols_; }
+  bool blocked() const { return rows_ % kBlockRows == 0; }
+  /// Channels a run of 64 bytes holds for 16 rows; of a blocked page the padded width is a multiple.
+  int chunk_cols() const { return kQuad * 8 / bits_; }
+  int padded_cols() const { return (cols_ + chunk_cols() - 1) / chunk_cols() * chunk_cols(); }
+  /// Offset of the steps, uint16_t[rows].
+  int64_t step_offset() const { return step_offset_; }
+  int64_t page_bytes() const { return step_offset_ + 2 * int64_t{rows_}; }
+
+ private:
+  int bits_, rows_, cols_;
+  int64_t step_offset_;
+};
+
+/// Stores x [rows, cols].
+void encode_page(const CodeLayout& layout, const float* x, std::byte* page);
+/// The values of a page, [rows, cols].
+void decode_page(const CodeLayout& layout, const std::byte* page, float* out);
+
+}  // namespace vortex
