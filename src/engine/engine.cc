@@ -108,7 +108,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   VORTEX_RETURN_IF_ERROR(validate(options));
   auto state = std::make_unique<State>();
   const bool dummy = options.load_format == "dummy";
-  VORTEX_ASSIGN_OR_RETURN(auto files, dummy ? ModelFiles::open_dummy(options.model) : ModelFiles::open(options.model));
+  VORTEX_ASSIGN_OR_RETURN(auto files, open_model(options));
   if (!dummy || files->tokenizer_json()) {
     VORTEX_ASSIGN_OR_RETURN(state->codec, TextCodec::create(*files));
   }

@@ -13,20 +13,12 @@ namespace {
 
 constexpr int kDefaultBlockSize = 16;
 
-DType kv_dtype(const EngineOptions& options, const ModelConfig& config) {
-  if (options.kv_cache_dtype != "auto") return *parse_dtype(options.kv_cache_dtype);
-  const bool full = options.dtype == "float32" || (options.dtype == "auto" && config.stored_dtype == DType::kF32);
-  return full ? DType::kF32 : DType::kBF16;
-}
-
 Error unsupported(const char* where, std::string message, std::string hint) {
   return {ErrorCode::kUnsupported, where, std::move(message), std::move(hint)};
 }
 
 /// Settings that a later version will honour are refused, not ignored.
 Status check_supported(const EngineOptions& options) {
-  if (options.device == "cuda")
-    return unsupported("--device", "this build has no CUDA backend", "use --device cpu or auto");
   if (!options.vortex) return {};
   if (options.vortex->schedule_policy)
     return unsupported("vortex config", "schedule_policy: only the default budget so far",
@@ -41,17 +33,10 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& opti
   VORTEX_RETURN_IF_ERROR(check_supported(options));
   // Before the weights, which may take a minute to load.
   if (options.vortex) VORTEX_RETURN_IF_ERROR(check_flow(*options.vortex));
-  VORTEX_RETURN_IF_ERROR(best_isa());
   std::unique_ptr<EngineCore> core(new EngineCore);
   core->options_ = options;
-  core->files_ = std::move(files);
   core->tokenizer_ = tokenizer;
-  core->pool_ = std::make_unique<WorkerPool>(options.threads > 0 ? options.threads : usable_threads());
-  core->device_ = device::make_cpu_device();
-  core->dense_ = kernels::make_cpu_dense_ops(core->pool_.get());
-  core->attention_ = attention::make_cpu_attention_ops(core->pool_.get());
-  const model::Backend backend{core->dense_.get(), core->attention_.get()};
-  VORTEX_ASSIGN_OR_RETURN(core->decoder_, model::Decoder::load(*core->files_, backend));
+  VORTEX_ASSIGN_OR_RETURN(core->model_, LoadedModel::load(options, std::move(files)));
   core->eos_ids_.assign(core->config().eos_ids.begin(), core->config().eos_ids.end());
   VORTEX_RETURN_IF_ERROR(core->compile_flow());
   VORTEX_RETURN_IF_ERROR(core->set_limits());
@@ -63,13 +48,11 @@ Status EngineCore::compile_flow() {
   if (!options_.vortex) return {};
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
-  VORTEX_ASSIGN_OR_RETURN(flow_, vortex::compile_flow(c, m, kv_dtype(options_, m), pool_.get()));
+  VORTEX_ASSIGN_OR_RETURN(flow_, vortex::compile_flow(c, m, model_.kv_dtype, model_.pool.get()));
   const std::string unused = fields_without_effect(c);
   if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
   sparsity_.flow = flow_.get();
-  sparsity_.layers.assign(static_cast<size_t>(m.layers), true);
-  for (int64_t layer : c.layers_skip.value_or(std::vector<int64_t>{}))
-    sparsity_.layers[static_cast<size_t>(layer)] = false;
+  sparsity_.layers = sparse_layers(c, m.layers);
   report_template_.active = true;
   report_template_.flow = *c.module_name;
   for (int i = 0; i < m.layers; ++i)
@@ -82,7 +65,7 @@ kv::KvLayout EngineCore::layout() const {
   kv::KvLayout layout{.kv_heads = config().kv_heads, .page_tokens = page_tokens};
   layout.slab_tokens = options_.page_size > 0 ? static_cast<int>(options_.page_size) : page_tokens;
   for (int i = 0; i < config().layers; ++i) {
-    auto& fields = layout.layer_fields.emplace_back(decoder_->kv_fields(page_tokens, kv_dtype(options_, config())));
+    auto& fields = layout.layer_fields.emplace_back(model_.decoder->kv_fields(page_tokens, model_.kv_dtype));
     if (flow_ == nullptr || !sparsity_.layers[static_cast<size_t>(i)]) continue;
     fields.insert(fields.end(), flow_->fields().begin(), flow_->fields().end());
   }
@@ -90,12 +73,7 @@ kv::KvLayout EngineCore::layout() const {
 }
 
 Status EngineCore::set_limits() {
-  const int64_t context = config().max_position_embeddings;
-  limits_.max_length = options_.max_model_len > 0 ? options_.max_model_len : context;
-  if (limits_.max_length > context) {
-    return Error{ErrorCode::kConfiguration, "--max-model-len",
-                 fmt::format("{} is more than the model's context of {}", limits_.max_length, context), "lower it"};
-  }
+  VORTEX_ASSIGN_OR_RETURN(limits_.max_length, context_length(options_, config()));
   limits_.max_sequences = static_cast<int>(options_.max_num_seqs);
   limits_.max_batched_tokens = static_cast<int>(std::max(options_.max_num_batched_tokens, options_.max_num_seqs));
   return {};
@@ -109,7 +87,7 @@ Status EngineCore::allocate_pages() {
                    fmt::format("{} is not a multiple of the block size {}", pages.slab_tokens, pages.page_tokens), ""};
     }
     pages.page_tokens = pages.slab_tokens;  // dense: nothing depends on the block size
-    for (auto& fields : pages.layer_fields) fields = decoder_->kv_fields(pages.page_tokens, fields[0].dtype);
+    for (auto& fields : pages.layer_fields) fields = model_.decoder->kv_fields(pages.page_tokens, fields[0].dtype);
   }
   report_template_.page_size = pages.page_tokens;
   const int64_t slab_bytes = pages.slab_bytes();
@@ -122,7 +100,7 @@ Status EngineCore::allocate_pages() {
                  "raise --kv-cache-memory-bytes or lower --page-size"};
   }
   max_length_ = std::min(limits_.max_length, slabs * pages.slab_tokens);
-  VORTEX_ASSIGN_OR_RETURN(store_, kv::KvStore::create(pages, static_cast<int32_t>(slabs), device_.get()));
+  VORTEX_ASSIGN_OR_RETURN(store_, kv::KvStore::create(pages, static_cast<int32_t>(slabs), model_.device.get()));
   for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
   allocator_ = std::make_unique<kv::SlabAllocator>(static_cast<int32_t>(slabs));
   scheduler_ = std::make_unique<sched::Scheduler>(limits_, allocator_.get(), pages.slab_tokens);
@@ -174,7 +152,7 @@ void EngineCore::step() {
   if (scheduled.empty()) return;
   fill_batch(scheduled);
   logits_.resize(batch_.logit_tokens.size() * static_cast<size_t>(config().vocab_size));
-  const auto failures = decoder_->forward(batch_, views_, sparsity_, logits_.data());
+  const auto failures = model_.decoder->forward(batch_, views_, sparsity_, logits_.data());
   report_decodes(scheduled);
   scheduler_->finish_step(scheduled);
   for (const model::FlowFailure& failure : failures)
@@ -191,7 +169,7 @@ void EngineCore::fill_batch(const sched::StepBatch& scheduled) {
   for (const sched::Chunk& chunk : scheduled) {
     const sched::Sequence& s = *chunk.sequence;
     if (generations_.at(s.id)->on_start())
-      fill_synthetic_context(s.table.slabs(), s.computed, views_, sparsity_, attention_.get());
+      fill_synthetic_context(s.table.slabs(), s.computed, views_, sparsity_, model_.attention.get());
     for (int64_t i = s.computed; i < s.computed + chunk.count; ++i) {
       batch_.ids.push_back(s.tokens[static_cast<size_t>(i)]);
       batch_.positions.push_back(static_cast<int32_t>(i));

@@ -7,17 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "attention/attention.h"
-#include "base/worker_pool.h"
-#include "device/device.h"
 #include "engine/generation.h"
+#include "engine/loaded_model.h"
 #include "engine/options.h"
 #include "flow/flow.h"
-#include "kernels/dense_ops.h"
 #include "kv/index/slab_allocator.h"
 #include "kv/store/kv_store.h"
-#include "loader/model_files.h"
-#include "model/decoder.h"
 #include "sched/scheduler.h"
 
 namespace vortex {
@@ -38,11 +33,11 @@ class EngineCore {
   /// Runs one step of the batch: prompts advance by chunks, decodes by a token.
   void step();
 
-  const ModelConfig& config() const { return decoder_->config(); }
+  const ModelConfig& config() const { return model_.config(); }
   /// Most tokens of one sequence: what the context and the pool both hold.
   int64_t max_length() const { return max_length_; }
   int64_t kv_bytes() const { return store_->bytes(); }
-  int threads() const { return pool_->size(); }
+  int threads() const { return model_.pool->size(); }
   const std::optional<VortexConfig>& vortex() const { return options_.vortex; }
   const flow::CompiledFlow* flow() const { return flow_.get(); }
 
@@ -59,13 +54,8 @@ class EngineCore {
   int64_t default_pool_bytes(const kv::KvLayout& pages) const;
 
   EngineOptions options_;
-  std::unique_ptr<ModelFiles> files_;
   const text::Tokenizer* tokenizer_ = nullptr;
-  std::unique_ptr<WorkerPool> pool_;
-  std::unique_ptr<device::Device> device_;
-  std::unique_ptr<kernels::DenseOps> dense_;
-  std::unique_ptr<attention::AttentionOps> attention_;
-  std::unique_ptr<model::Decoder> decoder_;
+  LoadedModel model_;
   std::unique_ptr<flow::CompiledFlow> flow_;
   model::Sparsity sparsity_;
   SparsityReport report_template_;

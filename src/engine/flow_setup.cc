@@ -40,4 +40,10 @@ Result<std::unique_ptr<flow::CompiledFlow>> compile_flow(const VortexConfig& con
   return flow::CompiledFlow::compile(*flow, *config.module_name, shape, options, pool);
 }
 
+std::vector<bool> sparse_layers(const VortexConfig& config, int layers) {
+  std::vector<bool> sparse(static_cast<size_t>(layers), true);
+  for (int64_t layer : config.layers_skip.value_or(std::vector<int64_t>{})) sparse[static_cast<size_t>(layer)] = false;
+  return sparse;
+}
+
 }  // namespace vortex

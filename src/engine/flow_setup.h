@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/vortex_config.h"
@@ -17,5 +18,8 @@ Status check_flow(const VortexConfig& config);
 /// `pool` must outlive the result.
 Result<std::unique_ptr<flow::CompiledFlow>> compile_flow(const VortexConfig& config, const ModelConfig& model,
                                                          DType kv_dtype, WorkerPool* pool);
+
+/// By layer: the flow selects there; false for those of layers_skip.
+std::vector<bool> sparse_layers(const VortexConfig& config, int layers);
 
 }  // namespace vortex
