@@ -144,7 +144,7 @@ TEST_P(ReadyMade, SelectsAsItsFormula) {
   for (const WorldShape& shape :
        {WorldShape{4, 64, 16, 2, 1, {1000, 16, 160, 161, 333}}, WorldShape{1, 32, 8, 1, 4, {517}, 5, 2, 3},
         WorldShape{7, 80, 32, 3, 2, {1025, 40}, 12, 0, 1, DType::kF32}}) {
-    auto flow = compile(GetParam().flow, shape, {GetParam().dtype, GetParam().backend, {}}, &pool);
+    auto flow = compile(GetParam().flow, shape, {GetParam().dtype, GetParam().backend, {{"rewrite"}}}, &pool);
     World world(shape, flow->fields(), 7);
     flow->update(world.view, world.full_pages());
     PageList list;

@@ -1,7 +1,8 @@
 #include "flow/passes/dead_code.h"
 
+#include <fmt/core.h>
+
 namespace vortex::flow {
-namespace {
 
 std::vector<bool> live_nodes(const Program& program) {
   std::vector<bool> live(program.nodes.size(), false);
@@ -16,7 +17,9 @@ std::vector<bool> live_nodes(const Program& program) {
   return live;
 }
 
-void keep_nodes(const std::vector<bool>& live, Program* program) {
+namespace {
+
+void keep_nodes(const std::vector<bool>& live, Program* program, PassNotes* notes) {
   const std::vector<Value> values = std::move(program->values);
   const std::vector<Node> nodes = std::move(program->nodes);
   program->values.clear();
@@ -27,7 +30,10 @@ void keep_nodes(const std::vector<bool>& live, Program* program) {
     program->values.push_back(values[v]);
   }
   for (size_t n = 0; n < nodes.size(); ++n) {
-    if (!live[n]) continue;
+    if (!live[n]) {
+      notes->push_back(fmt::format("{} at {}: nobody reads it", op_info(nodes[n].op).name, nodes[n].where));
+      continue;
+    }
     Node node = nodes[n];
     for (ValueId& v : node.inputs) v = renamed[static_cast<size_t>(v)];
     if (node.output != kNoValue) {
@@ -43,8 +49,8 @@ void keep_nodes(const std::vector<bool>& live, Program* program) {
 
 }  // namespace
 
-void remove_dead_code(Graph* graph) {
-  for (Program* program : {&graph->cache, &graph->indexer}) keep_nodes(live_nodes(*program), program);
+void remove_dead_code(Graph* graph, PassNotes* notes) {
+  for (Program* program : {&graph->cache, &graph->indexer}) keep_nodes(live_nodes(*program), program, notes);
 }
 
 }  // namespace vortex::flow

@@ -1,5 +1,7 @@
 #include "flow/passes/fuse.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -83,8 +85,12 @@ void fuse_program(Program* program) {
 
 }  // namespace
 
-void fuse_groups(Graph* graph) {
-  for (Program* program : {&graph->cache, &graph->indexer}) fuse_program(program);
+void fuse_groups(Graph* graph, PassNotes* notes) {
+  for (Program* program : {&graph->cache, &graph->indexer}) {
+    fuse_program(program);
+    notes->push_back(fmt::format("{}: {} operators in {} groups", side_method(program->side), program->nodes.size(),
+                                 program->groups.size()));
+  }
 }
 
 }  // namespace vortex::flow

@@ -64,7 +64,7 @@ const char* const kCentered = R"({"op": "Multiply", "inputs": ["q", "@c"]}, {"op
 
 TEST(Passes, FusionStopsAtACycle) {
   // Add reads the first group and, through Mean(0), its result: joining them would be a cycle.
-  EXPECT_EQ(indexer_after(kCentered, {}), R"(  group 0
+  EXPECT_EQ(indexer_after(kCentered, {"rewrite"}), R"(  group 0
     %0 = Multiply(q, @c) : ragged [S, 4, 64]
     %1 = Sum(%0, dim=2) : ragged [S, 4, 1]
     %2 = Mean(%1, dim=1) : ragged [S, 1, 1]
@@ -79,15 +79,51 @@ TEST(Passes, FusionStopsAtACycle) {
 
 TEST(Passes, FusionOffLeavesEachNodeAlone) {
   Graph graph = graph_with(kCentered);
-  ASSERT_TRUE(run_passes({{"fuse"}}, &graph).ok());
+  ASSERT_TRUE(run_passes({{"rewrite", "fuse"}}, &graph).ok());
   EXPECT_EQ(graph.indexer.groups.size(), graph.indexer.nodes.size());
+}
+
+const char* const kTwice = R"({"op": "Mean", "inputs": ["q"], "dim": 1}, {"op": "Mean", "inputs": ["q"], "dim": 1},
+  {"op": "GeMM", "inputs": ["%0", "@c"]}, {"op": "GeMM", "inputs": ["%1", "@c"]},
+  {"op": "Maximum", "inputs": ["%2", "%3"]}, {"op": "topK", "inputs": ["%4"]})";
+
+TEST(Passes, CommonSubexpressions) {
+  EXPECT_EQ(indexer_after(kTwice, {}), R"(  group 0
+    %0 = Mean(q, dim=1) : batched [1, 1, 64]
+    %1 = GeMM(%0, @c) : ragged [S, 1, 1]
+    %2 = Maximum(%1, %1) : ragged [S, 1, 1]
+  group 1
+    topK(%2)
+)");
+  EXPECT_EQ(indexer_after(kTwice, {"common_subexpressions"}), R"(  group 0
+    %0 = Mean(q, dim=1) : batched [1, 1, 64]
+    %1 = Mean(q, dim=1) : batched [1, 1, 64]
+    %2 = GeMM(%0, @c) : ragged [S, 1, 1]
+    %3 = GeMM(%1, @c) : ragged [S, 1, 1]
+    %4 = Maximum(%2, %3) : ragged [S, 1, 1]
+  group 1
+    topK(%4)
+)");
+}
+
+TEST(Passes, Reports) {
+  Graph graph = graph_with(kSoftmaxFlow);
+  std::vector<PassReport> reports;
+  ASSERT_TRUE(run_passes({{"rewrite"}}, &graph, &reports).ok());
+  ASSERT_EQ(reports.size(), 4u);
+  EXPECT_FALSE(reports[0].ran);
+  EXPECT_EQ(reports[2].pass, "dead_code");
+  EXPECT_EQ(reports[2].notes, PassNotes{"Abs at probe.json: indexer[1]: nobody reads it"});
+  EXPECT_EQ(reports[3].notes,
+            (PassNotes{"forward_cache: 2 operators in 1 groups", "forward_indexer: 4 operators in 4 groups"}));
 }
 
 TEST(Passes, UnknownPass) {
   Graph graph = graph_with(kCentered);
   const Status status = run_passes({{"fusion"}}, &graph);
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().to_string(), "passes: no pass 'fusion' (passes are dead_code, fuse)");
+  EXPECT_EQ(status.error().to_string(),
+            "passes: no pass 'fusion' (passes are rewrite, common_subexpressions, dead_code, fuse)");
 }
 
 }  // namespace

@@ -6,17 +6,24 @@
 #include <array>
 
 #include "flow/ir/verify.h"
+#include "flow/passes/common_subexpressions.h"
 #include "flow/passes/dead_code.h"
 #include "flow/passes/fuse.h"
+#include "flow/passes/rewrite.h"
 
 namespace vortex::flow {
 namespace {
 
 struct Pass {
   std::string_view name;
-  void (*run)(Graph*);
+  void (*run)(Graph*, PassNotes*);
 };
-constexpr std::array kPasses = {Pass{"dead_code", remove_dead_code}, Pass{"fuse", fuse_groups}};
+constexpr std::array kPasses = {
+    Pass{"rewrite", rewrite_graph},
+    Pass{"common_subexpressions", share_common_subexpressions},
+    Pass{"dead_code", remove_dead_code},
+    Pass{"fuse", fuse_groups},
+};
 
 Status check_names(const PassOptions& options) {
   for (const std::string& name : options.off) {
@@ -36,13 +43,16 @@ std::vector<std::string_view> pass_names() {
   return names;
 }
 
-Status run_passes(const PassOptions& options, Graph* graph) {
+Status run_passes(const PassOptions& options, Graph* graph, std::vector<PassReport>* reports) {
   VORTEX_RETURN_IF_ERROR(check_names(options));
   for (const Pass& pass : kPasses) {
-    if (std::find(options.off.begin(), options.off.end(), pass.name) != options.off.end()) continue;
-    pass.run(graph);
-    const Status verified = verify(*graph);
-    VORTEX_CHECK(verified.ok(), "after pass {}: {}", pass.name, verified.error().to_string());
+    PassReport report{pass.name, std::find(options.off.begin(), options.off.end(), pass.name) == options.off.end(), {}};
+    if (report.ran) {
+      pass.run(graph, &report.notes);
+      const Status verified = verify(*graph);
+      VORTEX_CHECK(verified.ok(), "after pass {}: {}", pass.name, verified.error().to_string());
+    }
+    if (reports != nullptr) reports->push_back(std::move(report));
   }
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "flow/ir/graph.h"
+#include "flow/passes/pass_notes.h"
 
 namespace vortex::flow {
 
@@ -14,10 +15,18 @@ struct PassOptions {
   std::vector<std::string> off;  // names of passes to leave out
 };
 
-/// Names in execution order: "dead_code", "fuse".
+/// What one pass did.
+struct PassReport {
+  std::string_view pass;
+  bool ran = false;
+  PassNotes notes;
+};
+
+/// Names in execution order: "rewrite", "common_subexpressions", "dead_code", "fuse".
 std::vector<std::string_view> pass_names();
 
 /// Runs all passes but those switched off, verifying after each. Error: a name in `off` that is no pass.
-Status run_passes(const PassOptions& options, Graph* graph);
+/// `reports`, if given, gets one entry a pass.
+Status run_passes(const PassOptions& options, Graph* graph, std::vector<PassReport>* reports = nullptr);
 
 }  // namespace vortex::flow
