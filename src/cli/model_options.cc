@@ -2,6 +2,7 @@
 
 #include "cli/config_file.h"
 #include "cli/download_bars.h"
+#include "engine/flow_setup.h"
 #include "loader/hub/resolve.h"
 
 namespace vortex::cli {
@@ -33,7 +34,7 @@ Result<EngineOptions> ModelOptions::engine_options(const Settings& settings) con
   }
   if (flow) {
     if (!options.vortex) options.vortex.emplace();
-    options.vortex->module_name = flow;
+    set_flow(*flow, &*options.vortex);
   }
   return options;
 }

@@ -13,7 +13,7 @@ namespace vortex::cli {
 
 struct ModelOptions {
   std::string model;
-  std::optional<std::string> flow;           // --flow NAME, short for {"module_name": NAME}
+  std::optional<std::string> flow;  // --flow NAME|FILE, short for {"module_name": NAME} or {"module_path": FILE}
   std::optional<std::string> vortex_config;  // --vortex-config JSON or @FILE; empty is an error, not dense
   bool offline = false;
   bool quiet = false;

@@ -121,7 +121,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   info.max_model_len = state->core->max_length();
   info.kv_bytes = state->core->kv_bytes();
   info.threads = state->core->threads();
-  info.flow = options.vortex ? *options.vortex->module_name : "";
+  info.flow = state->core->flow() != nullptr ? state->core->flow()->plan().graph.name : "";
   info.load_s = std::chrono::duration<double>(Generation::Clock::now() - start).count();
   log_debug("loaded {} in {:.2f} s: {} layers, context {}, {} threads", options.model, info.load_s, info.config.layers,
             info.max_model_len, info.threads);

@@ -32,7 +32,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& opti
                                                        const text::Tokenizer* tokenizer) {
   VORTEX_RETURN_IF_ERROR(check_supported(options));
   // Before the weights, which may take a minute to load.
-  if (options.vortex) VORTEX_RETURN_IF_ERROR(check_flow(*options.vortex));
+  if (options.vortex) VORTEX_RETURN_IF_ERROR(load_flow(*options.vortex));
   std::unique_ptr<EngineCore> core(new EngineCore);
   core->options_ = options;
   core->tokenizer_ = tokenizer;
@@ -54,7 +54,7 @@ Status EngineCore::compile_flow() {
   sparsity_.flow = flow_.get();
   sparsity_.layers = sparse_layers(c, m.layers);
   report_template_.active = true;
-  report_template_.flow = *c.module_name;
+  report_template_.flow = flow_->plan().graph.name;
   for (int i = 0; i < m.layers; ++i)
     if (sparsity_.layers[static_cast<size_t>(i)]) report_template_.layers_sparse.push_back(i);
   return {};

@@ -2,17 +2,22 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/vortex_config.h"
 #include "flow/flow.h"
+#include "flow/source/flow_source.h"
 #include "loader/model_config.h"
 
 namespace vortex {
 
-/// That the flow which the config names exists, before anything slow is done. kConfiguration naming the key.
-Status check_flow(const VortexConfig& config);
+/// Names the flow as a command line does, NAME or FILE, over what the config names.
+void set_flow(const std::string& name_or_file, VortexConfig* config);
+
+/// The flow that the config names, built in or from its file.
+Result<std::unique_ptr<flow::FlowSource>> load_flow(const VortexConfig& config);
 
 /// Validates the config against the model and compiles its flow for the model's shapes, over a cache of `kv_dtype`.
 /// `pool` must outlive the result.

@@ -1,0 +1,69 @@
+#include "flow/source/flow_file.h"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "base/files.h"
+#include "flow/ir/json.h"
+
+namespace vortex::flow {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxJsonBytes = int64_t{16} << 20;
+
+/// A graph that was recorded elsewhere, for one shape.
+class GraphSource final : public FlowSource {
+ public:
+  GraphSource(Graph graph, std::string path) : graph_(std::move(graph)), path_(std::move(path)) {}
+  const std::string& name() const override { return graph_.name; }
+  Result<Graph> trace(const GraphShape& shape) const override {
+    if (graph_.shape == shape) return graph_;
+    const GraphShape& made = graph_.shape;
+    return Error{ErrorCode::kInvalidArgument, path_,
+                 fmt::format("recorded for group {}, head_dim {}, page of {} tokens{}; needed for {}, {}, {}{}",
+                             made.group, made.head_dim, made.page_tokens, made.latent ? ", latent" : "", shape.group,
+                             shape.head_dim, shape.page_tokens, shape.latent ? ", latent" : ""),
+                 "record the flow again for this model, or use its .cc file"};
+  }
+
+ private:
+  const Graph graph_;
+  const std::string path_;
+};
+
+Error no_such_flow(const std::string& path, const std::string& name, const std::string& there) {
+  return {ErrorCode::kConfiguration, path, fmt::format("no flow '{}' in this file", name.substr(0, 100)),
+          "it has " + there};
+}
+
+Result<std::unique_ptr<FlowSource>> load_json(const std::string& path, const std::optional<std::string>& name) {
+  VORTEX_ASSIGN_OR_RETURN(const std::string text, read_small_file(path, kMaxJsonBytes));
+  VORTEX_ASSIGN_OR_RETURN(Graph graph, read_json(text, path));
+  if (name && *name != graph.name) return no_such_flow(path, *name, graph.name);
+  return std::unique_ptr<FlowSource>(std::make_unique<GraphSource>(std::move(graph), path));
+}
+
+Status check_is_file(const std::string& path) {
+  std::error_code failure;
+  if (fs::is_regular_file(path, failure)) return {};
+  return Error{ErrorCode::kNotFound, path.empty() ? "module_path" : path,
+               fs::exists(path, failure) ? "not a file" : "no such file", "module_path is the file of the flow"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FlowSource>> load_flow_file(const std::string& path, const std::optional<std::string>& name,
+                                                   const std::optional<std::string>&) {
+  VORTEX_RETURN_IF_ERROR(check_is_file(path));
+  const std::string suffix = fs::path(path).extension();
+  if (suffix == ".json") return load_json(path, name);
+  if (suffix == ".py")
+    return Error{ErrorCode::kUnsupported, path, "a flow in Python needs the Python front end, which is not there yet",
+                 "write it in C++: `vortex flow new NAME`"};
+  return Error{ErrorCode::kConfiguration, path, fmt::format("'{}' is no suffix of a flow's file", suffix),
+               "give a .cc, .so or .json file"};
+}
+
+}  // namespace vortex::flow

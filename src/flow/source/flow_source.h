@@ -1,0 +1,41 @@
+// Where a flow comes from: the built-in list, or a file (module_path). Whoever needs the graph asks for one shape after
+// another; the file is read and compiled once.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "flow/ir/graph.h"
+
+namespace vortex::flow {
+
+/// A flow that can be recorded for any shape.
+class FlowSource {
+ public:
+  virtual ~FlowSource() = default;
+  /// The registered name: what reports show.
+  virtual const std::string& name() const = 0;
+  /// The graph for one shape. Errors: those of frontend/trace.h. A graph from JSON was recorded for one shape; any
+  /// other is kInvalidArgument.
+  virtual Result<Graph> trace(const GraphShape& shape) const = 0;
+};
+
+/// Which flow, as VortexConfig names it.
+struct FlowRequest {
+  std::optional<std::string> module_path;  // .cc, .so or .json; absent: built in
+  std::optional<std::string> module_name;  // absent: the only flow of the file
+  std::optional<std::string> cache_dir;    // of what .cc files are compiled to; absent: the default place
+};
+
+/// Finds the flow, compiling and loading its file when it has one. Code in the file runs in this process: it is the
+/// operator's own. Errors name the file, its line and column when the compiler refused it, the flows that are there
+/// when the name is not among them.
+Result<std::unique_ptr<FlowSource>> load_flow_source(const FlowRequest& request);
+
+/// A command line's NAME|FILE: a file when it has a '/' or ends like a flow's file.
+FlowRequest flow_request(const std::string& name_or_file);
+
+}  // namespace vortex::flow
