@@ -1,0 +1,158 @@
+#include "toolchain/host_compiler.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <optional>
+
+#include "base/cpu_features.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "toolchain/compiler_errors.h"
+
+namespace vortex::toolchain {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int64_t kMaxSourceBytes = 4 << 20;
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(separator, at), text.size());
+    if (end > at) parts.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return parts;
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+bool is_program(const fs::path& path) { return file_bytes(path) > 0 && ::access(path.c_str(), X_OK) == 0; }
+
+std::optional<fs::path> find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return is_program(name) ? std::optional(fs::path(name)) : std::nullopt;
+  for (const std::string& folder : split(environment("PATH"), ':'))
+    if (is_program(fs::path(folder) / name)) return fs::path(folder) / name;
+  return std::nullopt;
+}
+
+/// The file that runs, its size and its time of change: a new version is a new file, and nothing has to be run.
+std::string identity_of(const fs::path& program) {
+  std::error_code failure;
+  const fs::path real = fs::canonical(program, failure);
+  struct stat info {};
+  ::stat(real.c_str(), &info);
+  return fmt::format("{} {} {}.{}", real.string(), info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+/// The files a make rule "target: file file \ ..." names. Inside a name a space is "\ ", # is "\#" and $ is "$$".
+std::vector<fs::path> files_of_rule(const std::string& rule) {
+  std::vector<fs::path> files;
+  std::string word;
+  const auto end_word = [&] {
+    if (!word.empty() && !word.ends_with(':')) files.emplace_back(word);
+    word.clear();
+  };
+  for (size_t i = 0; i < rule.size(); ++i) {
+    const char next = i + 1 < rule.size() ? rule[i + 1] : '\n';
+    const bool escaped = (rule[i] == '\\' && (next == ' ' || next == '#')) || (rule[i] == '$' && next == '$');
+    const bool joined = rule[i] == '\\' && next == '\n';
+    if (escaped) {
+      word += rule[++i];
+    } else if (joined || rule[i] == ' ' || rule[i] == '\n') {
+      end_word();
+    } else {
+      word += rule[i];
+    }
+  }
+  end_word();
+  return files;
+}
+
+}  // namespace
+
+struct HostCompiler::Job {
+  std::string name;      // the file as the user calls it: errors are looked for under it
+  std::string absolute;  // empty for text; its includes are looked for beside it
+  std::string text;      // all of it, for the key
+  const std::vector<std::string>& flags;
+};
+
+Result<HostCompiler> HostCompiler::find() {
+  HostCompiler compiler;
+  const std::string wish = environment("CXX");
+  std::vector<std::string> names = {"c++", "g++", "clang++"};
+  if (const auto words = split(wish, ' '); !words.empty()) {
+    compiler.command_.assign(words.begin() + 1, words.end());
+    names = {words[0]};
+  }
+  for (const std::string& name : names) {
+    const auto program = find_program(name);
+    if (!program) continue;
+    compiler.command_.insert(compiler.command_.begin(), program->string());
+    compiler.identity_ = identity_of(*program);
+    return compiler;
+  }
+  if (!wish.empty())
+    return Error{ErrorCode::kNotFound, "CXX", fmt::format("'{}' is no program", names[0]), "name a C++20 compiler"};
+  return Error{ErrorCode::kNotFound, "", "this machine has no C++ compiler (c++, g++ or clang++)",
+               "install one (Debian: apt-get install g++), or name it in CXX"};
+}
+
+Result<fs::path> HostCompiler::compile_file(const fs::path& file, const std::vector<std::string>& flags,
+                                            const CodeCache& cache) const {
+  VORTEX_ASSIGN_OR_RETURN(std::string text, read_small_file(file, kMaxSourceBytes));
+  return build({file.string(), fs::absolute(file).string(), std::move(text), flags}, cache);
+}
+
+Result<fs::path> HostCompiler::compile_text(const std::string& text, const std::string& name,
+                                            const std::vector<std::string>& flags, const CodeCache& cache) const {
+  return build({name, "", text, flags}, cache);
+}
+
+Result<fs::path> HostCompiler::build(const Job& job, const CodeCache& cache) const {
+  std::string all = fmt::format("vortex {}\n{}\n{} {}\n", VORTEX_VERSION, identity_, cpu_features().brand,
+                                feature_names(cpu_features()));
+  for (const auto* words : {&command_, &job.flags})
+    for (const std::string& word : *words) all += word + '\n';
+  const std::string key = sha256_of(all + job.name + '\n' + job.absolute + '\n' + job.text);
+  if (const auto found = cache.find(key)) return *found;
+  return run(job, key, cache);
+}
+
+Result<fs::path> HostCompiler::run(const Job& job, const std::string& key, const CodeCache& cache) const {
+  VORTEX_ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::create(cache.folder()));
+  const std::string library = scratch.path() / "out.so", rule = scratch.path() / "out.d";
+  std::string source = job.name;
+  if (job.absolute.empty()) {
+    source = scratch.path() / "text.cc";
+    VORTEX_RETURN_IF_ERROR(write_file_atomically(source, job.text));
+  }
+  std::vector<std::string> argv = command_;
+  argv.insert(argv.end(), {"-std=c++20", "-shared", "-fPIC", "-fvisibility=hidden", "-fdiagnostics-color=never", "-MMD",
+                           "-MF", rule});
+  argv.insert(argv.end(), job.flags.begin(), job.flags.end());
+  argv.insert(argv.end(), {"-o", library, "-x", "c++", source});
+  VORTEX_ASSIGN_OR_RETURN(const ProcessResult ran, run_process(argv, limits_));
+  if (ran.timed_out)
+    return Error{ErrorCode::kResourceExhausted, job.name,
+                 fmt::format("{} did not end within {} s", command_[0], limits_.time.count() / 1000), ""};
+  log_debug("{} ended with {}:\n{}", command_[0], ran.status, ran.output);
+  if (ran.status != 0) return first_compiler_error(ran.output, job.name);
+  std::vector<fs::path> inputs;
+  if (!job.absolute.empty()) {
+    VORTEX_ASSIGN_OR_RETURN(const std::string text, read_small_file(rule, kMaxSourceBytes));
+    inputs = files_of_rule(text);
+  }
+  return cache.publish(key, library, inputs);
+}
+
+}  // namespace vortex::toolchain
