@@ -17,6 +17,11 @@ extern const BuiltinFlow builtin_MaskedQuest;
 extern const BuiltinFlow builtin_CenteredBlockSparse;
 extern const BuiltinFlow builtin_RunningAverage;
 extern const BuiltinFlow builtin_ValueEnergy;
+extern const BuiltinFlow builtin_MeanStd;
+extern const BuiltinFlow builtin_QuestSubpage;
+extern const BuiltinFlow builtin_Sketch1;
+extern const BuiltinFlow builtin_Sketch2;
+extern const BuiltinFlow builtin_Sketch2Mass;
 
 namespace {
 
@@ -25,8 +30,8 @@ struct Entry {
   std::string_view summary;
 };
 
-const std::array<Entry, 9>& entries() {
-  static const std::array<Entry, 9> kEntries = {{
+const std::array<Entry, 14>& entries() {
+  static const std::array<Entry, 14> kEntries = {{
       {&builtin_BlockSparse, "centroid of the keys against the mean query; head_dim numbers a page"},
       {&builtin_GqaBlockSparse, "centroid, softmax over pages per head, best head; head_dim numbers a page"},
       {&builtin_GqaQuest, "bounds of the keys per channel, best head; 2 head_dim numbers a page"},
@@ -36,6 +41,11 @@ const std::array<Entry, 9>& entries() {
       {&builtin_CenteredBlockSparse, "centroid scores less their mean over the pages; head_dim numbers a page"},
       {&builtin_RunningAverage, "centroid scores with memory over steps; head_dim + 1 numbers a page"},
       {&builtin_ValueEnergy, "centroid scores times the norm of the values; head_dim + 1 numbers a page"},
+      {&builtin_MeanStd, "centroid and spread of the keys, best head; 2 head_dim numbers a page"},
+      {&builtin_QuestSubpage, "bounds for each 4 tokens; 2 head_dim numbers per 4 tokens"},
+      {&builtin_Sketch1, "keys at 1 bit a channel, best token and head; head_dim bits a token"},
+      {&builtin_Sketch2, "keys at 2 bits a channel, best token and head; 2 head_dim bits a token"},
+      {&builtin_Sketch2Mass, "keys at 2 bits a channel, estimated attention mass; 2 head_dim bits a token"},
   }};
   return kEntries;
 }

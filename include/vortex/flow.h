@@ -37,7 +37,9 @@ struct PageShape {
   int group;        // query heads that share a kv head
 };
 
-/// Inner shape of a field; storage is "flow" (bfloat16 unless configured), "float32", "bfloat16" or "float16".
+/// Inner shape of a field and how it is stored: "flow" (bfloat16 unless configured), "float32", "bfloat16", "float16",
+/// "fp8_e4m3", "fp8_e5m2", or codes with one step a row: "int8", "int4", "int2" (for values near a Gaussian, such as
+/// rotated ones) and "int1" (sign and mean magnitude). Operators read the values.
 struct FieldShape {
   int rows;
   int cols;
@@ -201,8 +203,10 @@ Tensor rotate(const Tensor& x, VORTEX_AT);
 Score top_k(const Tensor& score, VORTEX_AT);  // as many pages as the budget leaves
 /// Like top_k, but may stop early once a share of 1 - tolerate_ratio of the true pages is certain.
 Score approx_top_k(const Tensor& score, float tolerate_ratio, VORTEX_AT);
-/// The fewest pages whose softmax(score) mass reaches `mass`, at least and at most as many (within the budget).
+/// The fewest pages whose share of softmax(score) reaches `mass`: at least at_least, at most at_most (0: what the
+/// budget leaves). With at_most the flow sets the budget itself.
 Score top_p(const Tensor& score, float mass, int at_least, int at_most, VORTEX_AT);
+/// The best k pages, and the pages of either set: together they set the budget.
 PageSet top_k(const Tensor& score, int k, VORTEX_AT);
 Score unite(const PageSet& a, const PageSet& b, VORTEX_AT);
 

@@ -13,27 +13,16 @@ namespace {
 
 constexpr int kDefaultBlockSize = 16;
 
-Error unsupported(const char* where, std::string message, std::string hint) {
-  return {ErrorCode::kUnsupported, where, std::move(message), std::move(hint)};
-}
-
-/// Settings that a later version will honour are refused, not ignored.
-Status check_supported(const EngineOptions& options) {
-  if (!options.vortex) return {};
-  if (options.vortex->schedule_policy)
-    return unsupported("vortex config", "schedule_policy: only the default budget so far",
-                       "set topk_val and topk_ratio");
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
                                                        const text::Tokenizer* tokenizer) {
-  VORTEX_RETURN_IF_ERROR(check_supported(options));
-  // Before the weights, which may take a minute to load.
-  if (options.vortex) VORTEX_RETURN_IF_ERROR(load_flow(*options.vortex));
   std::unique_ptr<EngineCore> core(new EngineCore);
+  // Before the weights, which may take a minute to load.
+  if (options.vortex) {
+    VORTEX_RETURN_IF_ERROR(load_flow(*options.vortex));
+    VORTEX_ASSIGN_OR_RETURN(core->budget_, PageBudget::create(*options.vortex));
+  }
   core->options_ = options;
   core->tokenizer_ = tokenizer;
   VORTEX_ASSIGN_OR_RETURN(core->model_, LoadedModel::load(options, std::move(files)));
@@ -152,10 +141,10 @@ void EngineCore::step() {
   if (scheduled.empty()) return;
   fill_batch(scheduled);
   logits_.resize(batch_.logit_tokens.size() * static_cast<size_t>(config().vocab_size));
-  const auto failures = model_.decoder->forward(batch_, views_, sparsity_, logits_.data());
-  report_decodes(scheduled);
+  const model::StepResult result = model_.decoder->forward(batch_, views_, sparsity_, logits_.data());
+  report_decodes(scheduled, result);
   scheduler_->finish_step(scheduled);
-  for (const model::FlowFailure& failure : failures)
+  for (const model::FlowFailure& failure : result.failures)
     fail(scheduled[static_cast<size_t>(failure.sequence)].sequence->id, failure.error);
   sample(scheduled);
 }
@@ -179,17 +168,19 @@ void EngineCore::fill_batch(const sched::StepBatch& scheduled) {
     if (!chunk.decode) continue;
     ++batch_.decodes;
     batch_.plan.sequences.push_back(
-        plan_sequence(s.table.slabs(), s.computed + 1, store_->layout().page_tokens, vortex));
+        plan_sequence(s.table.slabs(), s.computed + 1, store_->layout().page_tokens, budget_ ? &*budget_ : nullptr));
+    if (flow_ != nullptr && flow_->plan().saves())
+      batch_.plan.sequences.back().state = generations_.at(s.id)->flow_state();
   }
 }
 
-void EngineCore::report_decodes(const sched::StepBatch& scheduled) {
+void EngineCore::report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result) {
   if (flow_ == nullptr) return;
   const auto rows = static_cast<int64_t>(report_template_.layers_sparse.size()) * config().kv_heads;
   for (int64_t i = 0; i < batch_.decodes; ++i) {
     const SequencePlan& plan = batch_.plan.sequences[static_cast<size_t>(i)];
     generations_.at(scheduled[static_cast<size_t>(i)].sequence->id)
-        ->on_decode(rows * plan.pages, rows * plan.selected, plan.sparse());
+        ->on_decode(rows * plan.pages, result.pages_read[static_cast<size_t>(i)], plan.sparse());
   }
 }
 

@@ -10,6 +10,7 @@
 #include "engine/generation.h"
 #include "engine/loaded_model.h"
 #include "engine/options.h"
+#include "engine/page_budget.h"
 #include "flow/flow.h"
 #include "kv/index/slab_allocator.h"
 #include "kv/store/kv_store.h"
@@ -47,7 +48,7 @@ class EngineCore {
   Status set_limits();
   Status allocate_pages();
   void fill_batch(const sched::StepBatch& scheduled);
-  void report_decodes(const sched::StepBatch& scheduled);
+  void report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result);
   void sample(const sched::StepBatch& scheduled);
   void fail(uint64_t id, const Error& error);
   kv::KvLayout layout() const;
@@ -57,6 +58,7 @@ class EngineCore {
   const text::Tokenizer* tokenizer_ = nullptr;
   LoadedModel model_;
   std::unique_ptr<flow::CompiledFlow> flow_;
+  std::optional<PageBudget> budget_;
   model::Sparsity sparsity_;
   SparsityReport report_template_;
   std::unique_ptr<kv::KvStore> store_;

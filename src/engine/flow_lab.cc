@@ -64,6 +64,7 @@ struct FlowLab::Lens {
 /// How one variant decodes.
 struct FlowLab::Runner {
   const VortexConfig* config = nullptr;  // null: dense
+  std::optional<PageBudget> budget;      // with a config
   Lens* lens = nullptr;
   std::vector<bool> layers;
   SparsityReport report;  // with nothing read yet
@@ -110,6 +111,7 @@ Status FlowLab::add_runner(const LabVariant& variant) {
     const VortexConfig& c = *variant.config;
     VORTEX_RETURN_IF_ERROR(validate(c, layers));
     runner.config = &c;
+    VORTEX_ASSIGN_OR_RETURN(runner.budget, PageBudget::create(c));
     runner.layers = sparse_layers(c, layers);
     runner.report.active = true;
     runner.report.flow = uses_control(c) ? *c.module_name : runner.lens->flow->plan().graph.name;
@@ -280,7 +282,7 @@ Result<std::span<const float>> FlowLab::step(int32_t token) {
   batch_.plan.kv_heads = config().kv_heads;
   batch_.plan.reserved_bos = runner.config ? static_cast<int>(runner.config->block_reserved_bos) : 1;
   batch_.plan.reserved_eos = runner.config ? static_cast<int>(runner.config->block_reserved_eos) : 1;
-  SequencePlan plan = plan_sequence(table_, length_ + 1, view.page_tokens, runner.config);
+  SequencePlan plan = plan_sequence(table_, length_ + 1, view.page_tokens, runner.budget ? &*runner.budget : nullptr);
   if (runner.lens->flow && runner.lens->flow->plan().saves()) plan.state = &state_;
   batch_.plan.sequences.push_back(plan);
   HookPair hooks;
@@ -289,17 +291,17 @@ Result<std::span<const float>> FlowLab::step(int32_t token) {
   model::Sparsity sparsity;
   if (runner.config) sparsity = {runner.lens->flow.get(), runner.layers, &hooks};
   logits_.resize(static_cast<size_t>(config().vocab_size));
-  const auto failures = model_.decoder->forward(batch_, runner.lens->views, sparsity, logits_.data());
-  if (!failures.empty()) return failures[0].error;
+  const model::StepResult result = model_.decoder->forward(batch_, runner.lens->views, sparsity, logits_.data());
+  if (!result.failures.empty()) return result.failures[0].error;
   ++length_;
-  if (runner.config) count_step(plan);
+  if (runner.config) count_step(plan, result.pages_read[0]);
   return std::span<const float>(logits_);
 }
 
-void FlowLab::count_step(const SequencePlan& plan) {
+void FlowLab::count_step(const SequencePlan& plan, int64_t read) {
   const auto variant = static_cast<size_t>(current_ - runners_.data());
   const auto rows = static_cast<int64_t>(current_->report.layers_sparse.size()) * config().kv_heads;
-  const int64_t read = rows * plan.selected, held = rows * plan.pages;
+  const int64_t held = rows * plan.pages;
   reads_.sparsity.pages_read += read;
   reads_.sparsity.pages_held += held;
   reads_.page_bytes += read * kv_bytes_per_page(variant);

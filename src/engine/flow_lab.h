@@ -97,7 +97,7 @@ class FlowLab {
   Status choose_slab();
   Status open_lens(Lens* lens, int32_t slabs);
   void update_fields();
-  void count_step(const SequencePlan& plan);
+  void count_step(const SequencePlan& plan, int64_t read);
   std::string decode_text(std::span<const int32_t> tokens) const;
 
   EngineOptions options_;

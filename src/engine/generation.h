@@ -10,6 +10,7 @@
 #include "sample/sampler.h"
 #include "sample/stop_matcher.h"
 #include "sched/sequence.h"
+#include "tensor/sequence_state.h"
 #include "text/incremental_decoder.h"
 #include "text/tokenizer.h"
 
@@ -43,6 +44,8 @@ class Generation {
   void fail(const Error& error);
 
   SparsityReport& sparsity() { return completion_.sparsity; }
+  /// What the flow's Save keeps for this request; it survives preemption.
+  SequenceState* flow_state() { return &flow_state_; }
 
  private:
   bool ends_text(int32_t token) const;
@@ -62,6 +65,7 @@ class Generation {
   std::optional<text::IncrementalDecoder> decoder_;  // absent: token ids only
   sample::StopMatcher stops_;
   Completion completion_;
+  SequenceState flow_state_;
   Clock::time_point arrived_, last_token_;
   std::optional<Clock::time_point> started_;
 };

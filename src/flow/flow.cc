@@ -64,6 +64,7 @@ Status CompiledFlow::select(const PageView& view, const StepPlan& step, const fl
   VORTEX_CHECK(list->rows() == step.rows(), "list of {} rows, step of {}", list->rows(), step.rows());
   failed_rows_.clear();
   backend_->select(view, step, q, list, &failed_rows_);
+  if (!plan_.fixed_count()) remove_empty_slots(list);
   if (failed_rows_.empty()) return {};
   return Error{ErrorCode::kInvalidArgument, plan_.graph.name,
                fmt::format("the score of a page is NaN in {} of {} rows", failed_rows_.size(), step.rows()),

@@ -32,7 +32,7 @@ struct FlowShape {
 enum class BackendKind { kInterpreter, kCpu };
 
 struct FlowOptions {
-  DType dtype = DType::kBF16;  // of values between groups and of fields: float32, bfloat16, float16
+  DType dtype = DType::kBF16;  // of values between groups and of fields: float32, bfloat16, float16, fp8
   BackendKind backend = BackendKind::kCpu;
   PassOptions passes;
 };
@@ -57,8 +57,9 @@ class CompiledFlow {
   void update(const PageView& view, std::span<const PageId> full_pages);
 
   /// Fills the middle slots [bos, m - eos) of sparse rows of `list`, which list_reserved_pages prepared; short rows are
-  /// untouched. q is [rows, group, head_dim]. Error (invalid_argument): scores with NaN; every row's list is complete
-  /// all the same (NaN ranks lowest) and failed_rows() says which rows to end.
+  /// untouched. A flow whose plan has no fixed count may choose fewer, then the row's list is shorter. A flow that
+  /// saves needs the sequences' states. q is [rows, group, head_dim]. Error (invalid_argument): scores with NaN; every
+  /// row's list is complete all the same (NaN ranks lowest) and failed_rows() says which rows to end.
   Status select(const PageView& view, const StepPlan& step, const float* q, PageList* list);
   std::span<const int> failed_rows() const { return failed_rows_; }
 

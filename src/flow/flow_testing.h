@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "tensor/codes.h"
+#include "tensor/float8.h"
 #include "tensor/half.h"
 #include "tensor/paged.h"
 #include "tensor/quant_blocks.h"
+#include "tensor/sequence_state.h"
 
 namespace vortex::flow {
 
@@ -33,6 +36,8 @@ struct WorldShape {
 inline float rounded(DType dtype, float x) {
   if (dtype == DType::kBF16) return round_to_bf16(x);
   if (dtype == DType::kF16) return f16_to_f32(f32_to_f16(x));
+  if (dtype == DType::kF8E4M3) return f8e4m3_to_f32(f32_to_f8e4m3(x));
+  if (dtype == DType::kF8E5M2) return f8e5m2_to_f32(f32_to_f8e5m2(x));
   return x;
 }
 
@@ -67,7 +72,14 @@ class World {
   std::vector<float> field(int index, PageId id) const {
     const FieldView& f = view.fields[static_cast<size_t>(index)];
     std::vector<float> out(static_cast<size_t>(f.rows) * f.cols);
-    dequantize(f.dtype, f.page(id), out.data(), static_cast<int64_t>(out.size()));
+    if (code_bits(f.dtype) > 0) {
+      decode_page({f.dtype, f.rows, f.cols}, f.page(id), out.data());
+    } else if (f.dtype == DType::kF8E4M3 || f.dtype == DType::kF8E5M2) {
+      const auto decode = f.dtype == DType::kF8E4M3 ? f8e4m3_to_f32 : f8e5m2_to_f32;
+      for (size_t i = 0; i < out.size(); ++i) out[i] = decode(std::to_integer<uint8_t>(f.page(id)[i]));
+    } else {
+      dequantize(f.dtype, f.page(id), out.data(), static_cast<int64_t>(out.size()));
+    }
     return out;
   }
 
@@ -91,6 +103,7 @@ class World {
   StepPlan step;
   std::vector<float> queries;
   std::vector<std::vector<std::byte>> memory;
+  std::vector<SequenceState> states;  // of each sequence
 
  private:
   void make_tables() {
@@ -103,6 +116,7 @@ class World {
     step.reserved_bos = shape.bos;
     step.reserved_eos = shape.eos;
     tables_.reserve(shape.tokens.size());
+    states.resize(shape.tokens.size());
     for (int tokens : shape.tokens) {
       const auto count = static_cast<size_t>((tokens + slab_tokens - 1) / slab_tokens);
       tables_.emplace_back(ids.end() - static_cast<std::ptrdiff_t>(count), ids.end());
@@ -114,6 +128,7 @@ class World {
       s.budget = shape.budget;
       s.selected = std::min(s.budget, s.pages);
       s.last_tokens = tokens - (s.pages - 1) * shape.page_tokens;
+      s.state = &states[step.sequences.size()];
       step.sequences.push_back(s);
     }
   }

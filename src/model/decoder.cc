@@ -39,13 +39,14 @@ std::vector<FieldSpec> Decoder::kv_fields(int page_tokens, DType dtype) const {
   return {{"k", page_tokens, config_.head_dim, dtype}, {"v", page_tokens, config_.head_dim, dtype}};
 }
 
-std::vector<FlowFailure> Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
-                                          float* logits) {
+StepResult Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
+                            float* logits) {
   const auto elements = static_cast<size_t>(batch.tokens() * config_.hidden_size);
   hidden_.resize(elements);
   normed_.resize(elements);
   backend_.dense->embed(embedding_, batch.ids, hidden_.data());
-  std::vector<FlowFailure> failures;
+  StepResult result;
+  result.pages_read.assign(static_cast<size_t>(batch.decodes), 0);
   prepare_angles(batch);
   prepare_lists(batch, pages[0], sparsity.active());
   for (size_t i = 0; i < layers_.size(); ++i) {
@@ -57,11 +58,11 @@ std::vector<FlowFailure> Decoder::forward(const Batch& batch, std::span<const Pa
     step.completed_pages = completed_pages_;
     step.dense_list = &dense_list_;
     step.sparse_list = &sparse_list_;
-    step.failures = &failures;
+    step.result = &result;
     run_layer(layers_[i], step);
   }
   write_logits(batch, logits);
-  return failures;
+  return result;
 }
 
 void Decoder::run_layer(Layer& layer, const LayerStep& step) {

@@ -31,9 +31,8 @@ class Decoder {
   std::vector<FieldSpec> kv_fields(int page_tokens, DType dtype) const;
 
   /// Runs the batch: stores its K and V in `pages` (one view a layer) and writes the logits of batch.logit_tokens to
-  /// `logits` [batch.logit_tokens.size(), vocab_size]. Returns the sequences whose flow failed; their logits are void.
-  std::vector<FlowFailure> forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
-                                   float* logits);
+  /// `logits` [batch.logit_tokens.size(), vocab_size]. The logits of sequences whose flow failed are void.
+  StepResult forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity, float* logits);
 
  private:
   struct Layer {

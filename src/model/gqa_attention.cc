@@ -85,15 +85,20 @@ void GqaAttention::decode(const LayerStep& step) {
   if (sparse) select(step);
   const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
   backend_.attention->decode(*step.pages, list, queries_, heads_ / kv_heads_, scale_, mixed_);
+  if (!step.sparse) return;
+  for (int row = 0; row < list.rows(); ++row)
+    step.result->pages_read[static_cast<size_t>(row / kv_heads_)] += list.row_pages(row);
 }
 
-/// The lists are complete even where scores were NaN, so the step goes on and only those requests end.
+/// The lists are complete even where scores were NaN, so the step goes on and only those requests end. A selection that
+/// leaves slots empty shortens the list, which is then made anew for the next layer.
 void GqaAttention::select(const LayerStep& step) {
   const StepPlan& plan = step.batch->plan;
   if (step.flow != nullptr) {
+    if (!step.flow->plan().fixed_count()) list_reserved_pages(plan, *step.pages, step.sparse_list);
     const Status status = step.flow->select(*step.pages, plan, queries_, step.sparse_list);
     if (!status.ok())
-      for (int row : step.flow->failed_rows()) step.failures->push_back({row / kv_heads_, status.error()});
+      for (int row : step.flow->failed_rows()) step.result->failures.push_back({row / kv_heads_, status.error()});
   }
   if (step.hook == nullptr) return;
   const Selection selection{step.pages, &plan, queries_, heads_ / kv_heads_, scale_};

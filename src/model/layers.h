@@ -34,6 +34,12 @@ struct FlowFailure {
   Error error;
 };
 
+/// What a step did beside the logits.
+struct StepResult {
+  std::vector<FlowFailure> failures;
+  std::vector<int64_t> pages_read;  // by decode sequence: sum over the sparse layers and the rows
+};
+
 /// The decode rows of one sparse layer when their pages are chosen.
 struct Selection {
   const PageView* pages = nullptr;  // pages->layer says which layer
@@ -65,7 +71,7 @@ struct LayerStep {
   std::span<const PageId> completed_pages;  // for the flow's forward_cache
   const PageList* dense_list = nullptr;     // decode rows, all pages
   PageList* sparse_list = nullptr;          // reserved pages in place; each sparse layer fills the middle
-  std::vector<FlowFailure>* failures = nullptr;
+  StepResult* result = nullptr;
 };
 
 class AttentionBlock {

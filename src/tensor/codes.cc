@@ -138,4 +138,11 @@ void decode_page(const CodeLayout& layout, const std::byte* page, float* out) {
   }
 }
 
+float round_query_row(const float* x, int n, int8_t* q) {
+  const float step = largest(x, n) / 127;
+  const bool finite = std::isfinite(step) && step > 0;
+  for (int i = 0; i < n; ++i) q[i] = finite ? static_cast<int8_t>(std::lrint(x[i] / step)) : int8_t{0};
+  return step;
+}
+
 }  // namespace vortex

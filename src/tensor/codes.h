@@ -55,4 +55,8 @@ void encode_page(const CodeLayout& layout, const float* x, std::byte* page);
 /// The values of a page, [rows, cols].
 void decode_page(const CodeLayout& layout, const std::byte* page, float* out);
 
+/// What multiplies codes in integers: q = round(x / step) in [-127, 127], step = max|x| / 127. Returns the step, NaN or
+/// infinite (and q = 0) when x is not finite.
+float round_query_row(const float* x, int n, int8_t* q);
+
 }  // namespace vortex

@@ -47,7 +47,7 @@ std::vector<std::vector<float>> DecoderRig::run(std::span<const int32_t> ids, in
   }
   const auto vocab = static_cast<size_t>(config().vocab_size);
   std::vector<float> logits(static_cast<size_t>(wanted) * vocab);
-  VORTEX_CHECK(decoder_->forward(batch, views_, {}, logits.data()).empty());
+  VORTEX_CHECK(decoder_->forward(batch, views_, {}, logits.data()).failures.empty());
   length_ += count;
   std::vector<std::vector<float>> rows;
   for (size_t i = 0; i < static_cast<size_t>(wanted); ++i)

@@ -16,7 +16,7 @@ Result<std::vector<FieldDecl>> to_declarations(const Fields& fields, const std::
     if (!storage)
       return Error{ErrorCode::kInvalidArgument, name,
                    fmt::format("field '{}' has unknown storage '{}'", field.name, field.shape.storage),
-                   "flow, float32, bfloat16 or float16"};
+                   "use one of " + storage_names()};
     out.push_back({field.name, field.shape.rows, field.shape.cols, *storage});
   }
   return out;

@@ -12,8 +12,11 @@ struct StorageName {
   Storage storage;
   std::string_view name;
 };
-constexpr std::array kStorages = {StorageName{Storage::kFlow, "flow"}, StorageName{Storage::kF32, "float32"},
-                                  StorageName{Storage::kBF16, "bfloat16"}, StorageName{Storage::kF16, "float16"}};
+constexpr std::array kStorages = {StorageName{Storage::kFlow, "flow"},       StorageName{Storage::kF32, "float32"},
+                                  StorageName{Storage::kBF16, "bfloat16"},   StorageName{Storage::kF16, "float16"},
+                                  StorageName{Storage::kF8E4M3, "fp8_e4m3"}, StorageName{Storage::kF8E5M2, "fp8_e5m2"},
+                                  StorageName{Storage::kInt8, "int8"},       StorageName{Storage::kInt4, "int4"},
+                                  StorageName{Storage::kInt2, "int2"},       StorageName{Storage::kInt1, "int1"}};
 
 std::string_view base_field_name(const GraphShape& shape, int field) {
   if (shape.latent) return "latent";
@@ -40,6 +43,12 @@ std::optional<Storage> parse_storage(std::string_view name) {
   for (const StorageName& s : kStorages)
     if (s.name == name) return s.storage;
   return std::nullopt;
+}
+
+std::string storage_names() {
+  std::string names;
+  for (const StorageName& s : kStorages) names += (names.empty() ? "" : ", ") + std::string(s.name);
+  return names;
 }
 
 std::string_view Graph::field_name(int field) const {

@@ -10,14 +10,26 @@
 //             [0, n - eos), ops over the page axis and selection on the middle [bos, n - eos). Results over the page
 //             axis are 0 outside the middle. A reduction over an empty middle is 0.
 //   Rounding  float32 inside a group (fused ops that run as one). A value that leaves its group is rounded to the
-//             flow's dtype for those who read it outside; a stored field is rounded to the field's type.
+//             flow's dtype for those who read it outside; a stored field is rounded to the field's type. GeMM of a
+//             batched x with a field of int4, int2 or int1 codes rounds each row of x to 8 bits (round_query_row),
+//             so that it may run on integers.
 //   Sums      float32 or better, in any order: backends agree to rounding, not to the bit.
 //   NaN       Comparisons with NaN are false, so max(x, y) and min(x, y) give y when either is NaN. Max and Min
 //             reductions give NaN when any element is. For selection NaN ranks below every number; the row is reported.
 //   Ties      The lower page wins. -0 equals +0.
 //   Masks     The excluded value is -1e30, finite (in float16: -infinity): a masked page is still chosen when too few
 //             others exist.
-//   Selection k = m - bos - eos pages of the middle, m the row's budget. The list is a set: its order is free.
+//   Selection The list is a set: its order is free. The reserved pages are always in it; of the middle
+//               topK        k = m - bos - eos pages, m the row's budget
+//               approxTopK  k pages too, at least ceil((1 - tolerate_ratio) k) of them from topK's: the keys (bits of
+//                           the float32 score, ordered) are compared a byte at a time from the top; once that many
+//                           pages are above the bin that holds the k-th, the rest are the bin's lowest pages
+//               top_p       the fewest best pages whose share of softmax(score) over the middle reaches mass, at least
+//                           at_least and at most at_most of them (0: k)
+//               Union       the best pages of either TopK
+//             top_p with at_most and Union set the row's budget themselves (Plan::middle_pages).
+//   State     What Save stores belongs to the sequence: every later read of the field sees it, for pages that were
+//             saved; other pages have what forward_cache wrote. A step reads what earlier steps saved.
 #pragma once
 
 #include <string>
@@ -47,10 +59,13 @@ struct Type {
 /// "ragged [S, 4, 128]"; on the cache side "[1, 16, 128]".
 std::string to_string(const Type& type, Side side);
 
-/// How a field lies in memory. kFlow: the flow's dtype (bfloat16 unless configured).
-enum class Storage : uint8_t { kFlow, kF32, kBF16, kF16 };
+/// How a field lies in memory. kFlow: the flow's dtype (bfloat16 unless configured). kInt8 to kInt1: codes with a step
+/// a row (tensor/codes.h); every op reads their values.
+enum class Storage : uint8_t { kFlow, kF32, kBF16, kF16, kF8E4M3, kF8E5M2, kInt8, kInt4, kInt2, kInt1 };
 std::string_view storage_name(Storage storage);
 std::optional<Storage> parse_storage(std::string_view name);
+/// "flow, float32, ..." in that order.
+std::string storage_names();
 
 /// A field that the flow declares, beside the base fields.
 struct FieldDecl {
@@ -132,6 +147,7 @@ constexpr int kMaxFields = 64;
 constexpr int kMaxNodes = 4096;
 constexpr int kMaxExtent = 1 << 16;
 constexpr int64_t kMaxElements = 1 << 20;  // of one page of one value
+constexpr int kMaxSetPages = 1 << 20;      // of TopK and top_p; taps and group sizes too
 constexpr size_t kMaxNameLength = 64;
 
 }  // namespace vortex::flow

@@ -52,11 +52,18 @@ class Inference {
       return fault(fmt::format("tolerate_ratio must be between 0 and 1, got {}", attributes_.tolerate_ratio));
     if (has_attribute(op_, kMass) && !(attributes_.mass > 0 && attributes_.mass <= 1))
       return fault(fmt::format("mass must be above 0 and at most 1, got {}", attributes_.mass));
-    if (has_attribute(op_, kBounds) && !(0 <= attributes_.at_least && attributes_.at_least <= attributes_.at_most))
-      return fault(
-          fmt::format("needs 0 <= at_least <= at_most, got {} and {}", attributes_.at_least, attributes_.at_most));
-    if (has_attribute(op_, kCount) && attributes_.k < 1)
-      return fault(fmt::format("k must be at least 1, got {}", attributes_.k));
+    VORTEX_RETURN_IF_ERROR(check_bounds());
+    if (has_attribute(op_, kCount) && (attributes_.k < 1 || attributes_.k > kMaxSetPages))
+      return fault(fmt::format("k must be 1 to {}, got {}", kMaxSetPages, attributes_.k));
+    return {};
+  }
+
+  /// How many pages top_p may take; at_most 0 leaves it to the budget.
+  Status check_bounds() const {
+    if (!has_attribute(op_, kBounds)) return {};
+    const int least = attributes_.at_least, most = attributes_.at_most;
+    if (least < 0 || most < 0 || most > kMaxSetPages || (most > 0 && least > most))
+      return fault(fmt::format("needs 0 <= at_least <= at_most <= {}, got {} and {}", kMaxSetPages, least, most));
     return {};
   }
 

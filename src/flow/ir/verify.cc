@@ -164,6 +164,22 @@ Status verify_writers(const Graph& graph) {
   return {};
 }
 
+/// Two values for one place would make the order of stores matter.
+Status verify_saves(const Graph& graph) {
+  std::vector<const Node*> saver(graph.fields.size(), nullptr);
+  for (const Node& node : graph.indexer.nodes) {
+    if (node.op != Op::kSave) continue;
+    const Node*& slot = saver[static_cast<size_t>(node.attributes.field)];
+    if (slot != nullptr)
+      return fault(node.where,
+                   fmt::format("Save stores to field '{}' a second time",
+                               graph.fields[static_cast<size_t>(node.attributes.field)].name),
+                   fmt::format("first stored at {}", slot->where));
+    slot = &node;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<Type> stored_type(const Graph& graph, Op op, const Attributes& attributes) {
@@ -188,6 +204,7 @@ Status verify(const Graph& graph) {
   VORTEX_RETURN_IF_ERROR(ProgramVerifier(graph, graph.cache).run());
   VORTEX_RETURN_IF_ERROR(ProgramVerifier(graph, graph.indexer).run());
   VORTEX_RETURN_IF_ERROR(verify_output(graph));
+  VORTEX_RETURN_IF_ERROR(verify_saves(graph));
   return verify_writers(graph);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "flow/ir/print.h"
+#include "tensor/codes.h"
 
 namespace vortex::flow {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 constexpr int64_t kMaxBufferElements = 1 << 16;  // of a page, between groups: 64 pages of a query's width
 
 bool is_plain_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
+
+bool is_fp8(DType dtype) { return dtype == DType::kF8E4M3 || dtype == DType::kF8E5M2; }
 
 DType field_dtype(Storage storage, DType flow_dtype) {
   switch (storage) {
@@ -21,6 +24,18 @@ DType field_dtype(Storage storage, DType flow_dtype) {
       return DType::kBF16;
     case Storage::kF16:
       return DType::kF16;
+    case Storage::kF8E4M3:
+      return DType::kF8E4M3;
+    case Storage::kF8E5M2:
+      return DType::kF8E5M2;
+    case Storage::kInt8:
+      return DType::kCode8;
+    case Storage::kInt4:
+      return DType::kCode4;
+    case Storage::kInt2:
+      return DType::kCode2;
+    case Storage::kInt1:
+      return DType::kCode1;
     case Storage::kFlow:
       break;
   }
@@ -88,13 +103,12 @@ Status check_buffers(const Graph& graph, const ProgramPlan& plan) {
   return {};
 }
 
-/// Ops of the language that no backend runs yet.
-Status check_supported(const Graph& graph) {
-  for (const Node& node : graph.indexer.nodes)
-    if (node.op == Op::kTopP || node.op == Op::kTopKSet || node.op == Op::kUnion)
-      return Error{ErrorCode::kUnsupported, node.where, fmt::format("{} does not run yet", op_info(node.op).name),
-                   "end the flow with topK"};
-  return {};
+std::vector<int> find_saved(const Program& indexer) {
+  std::vector<int> saved;
+  for (const Node& node : indexer.nodes)
+    if (node.op == Op::kSave) saved.push_back(node.attributes.field);
+  std::sort(saved.begin(), saved.end());
+  return saved;
 }
 
 ProgramPlan plan_program(const Program& program) {
@@ -129,9 +143,38 @@ const Node& Plan::output() const {
   return *it;
 }
 
-bool Plan::saves() const {
-  const auto& nodes = indexer.program.nodes;
-  return std::any_of(nodes.begin(), nodes.end(), [](const Node& n) { return n.op == Op::kSave; });
+std::vector<ValueId> Plan::scores() const {
+  const Program& program = indexer.program;
+  std::vector<ValueId> scores = output().inputs;
+  for (ValueId& v : scores)
+    if (program.type(v).format == Format::kPages)
+      v = program.node(program.values[static_cast<size_t>(v)].producer).inputs[0];
+  return scores;
+}
+
+std::optional<int> Plan::middle_pages() const {
+  const Node& last = output();
+  if (last.op == Op::kTopP && last.attributes.at_most > 0) return last.attributes.at_most;
+  if (last.op != Op::kUnion) return std::nullopt;
+  int pages = 0;
+  for (ValueId set : last.inputs)
+    pages += indexer.program.node(indexer.program.values[static_cast<size_t>(set)].producer).attributes.k;
+  return pages;
+}
+
+int Plan::saved_slot(int declared) const {
+  const auto it = std::find(saved_fields.begin(), saved_fields.end(), declared);
+  return it == saved_fields.end() ? -1 : static_cast<int>(it - saved_fields.begin());
+}
+
+bool Plan::fixed_count() const { return output().op == Op::kTopK || output().op == Op::kApproxTopK; }
+
+bool Plan::rounds_query(const Program& program, const Node& node) const {
+  if (op_info(node.op).rule != TypeRule::kGemm || program.side == kCache) return false;
+  if (program.type(node.inputs[0]).format != Format::kBatched) return false;
+  if (program.type(node.inputs[1]).format != Format::kPaged) return false;
+  const int bits = code_bits(fields[static_cast<size_t>(value_field(kIndexer, node.inputs[1]))].dtype);
+  return bits > 0 && bits < 8;
 }
 
 int64_t Plan::bytes_read_per_page() const {
@@ -157,17 +200,20 @@ std::string Plan::to_string() const {
 }
 
 Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype) {
-  for (DType type : {dtype, kv_dtype})
-    if (!is_plain_float(type))
-      return Error{ErrorCode::kUnsupported, graph.name, fmt::format("flows do not run with {}", dtype_info(type).name),
-                   "float32, bfloat16 or float16"};
-  VORTEX_RETURN_IF_ERROR(check_supported(graph));
+  if (!is_plain_float(dtype) && !is_fp8(dtype))
+    return Error{ErrorCode::kUnsupported, graph.name, fmt::format("flows do not run in {}", dtype_info(dtype).name),
+                 "float32, bfloat16, float16, fp8_e4m3 or fp8_e5m2"};
+  if (!is_plain_float(kv_dtype))
+    return Error{ErrorCode::kUnsupported, graph.name,
+                 fmt::format("flows do not read a cache of {}", dtype_info(kv_dtype).name),
+                 "float32, bfloat16 or float16"};
   Plan plan;
   plan.dtype = dtype;
   plan.base_fields = graph.base_fields();
   plan.fields = plan_fields(graph, dtype, kv_dtype);
   plan.cache = plan_program(graph.cache);
   plan.indexer = plan_program(graph.indexer);
+  plan.saved_fields = find_saved(graph.indexer);
   plan.graph = std::move(graph);
   VORTEX_RETURN_IF_ERROR(check_buffers(plan.graph, plan.indexer));
   return plan;

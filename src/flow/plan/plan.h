@@ -2,6 +2,7 @@
 // so that they share groups and places of rounding.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,19 +32,32 @@ struct Plan {
   int base_fields = 2;
   ProgramPlan cache;
   ProgramPlan indexer;
+  std::vector<int> saved_fields;  // declared fields that Save stores to, ascending; each sequence keeps their values
 
   std::span<const FieldSpec> declared_fields() const {
     return std::span(fields).subspan(static_cast<size_t>(base_fields));
   }
   const Node& output() const;
-  bool saves() const;  // forward_indexer stores to a field
+  /// The scores that the output selects by: one, or two for Union.
+  std::vector<ValueId> scores() const;
+  /// Pages of the middle that the output may take of a row, when it says so itself and not the budget.
+  std::optional<int> middle_pages() const;
+  /// Rows take as many pages as planned; else fewer may be chosen and the list must be made anew for each selection.
+  bool fixed_count() const;
+
+  bool saves() const { return !saved_fields.empty(); }
+  /// Place of a declared field among the saved ones, or -1.
+  int saved_slot(int declared) const;
+  /// Whether a product reads codes: its batched side is rounded to 8 bits a row.
+  bool rounds_query(const Program& program, const Node& node) const;
   /// Bytes of fields that scoring one page reads.
   int64_t bytes_read_per_page() const;
   std::string to_string() const;
 };
 
-/// Types of fields and buffers for a verified graph. `dtype` is the flow's (float32, bfloat16, float16), `kv_dtype`
-/// that of the base fields (the same three). Error: other types; values between groups that are too large.
+/// Types of fields and buffers for a verified graph. `dtype` is the flow's (float32, bfloat16, float16 or fp8),
+/// `kv_dtype` that of the base fields (float32, bfloat16, float16). Error: other types; values between groups that are
+/// too large.
 Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype);
 
 }  // namespace vortex::flow

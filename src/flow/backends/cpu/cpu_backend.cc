@@ -5,9 +5,10 @@
 #include "base/check.h"
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
+#include "flow/backends/cpu/choose_middle.h"
 #include "flow/backends/cpu/group_runner.h"
 #include "flow/backends/cpu/page_axis.h"
-#include "flow/backends/cpu/select_best.h"
+#include "flow/plan/saved_state.h"
 
 namespace vortex::flow {
 namespace {
@@ -20,7 +21,8 @@ struct Row {
   int index = 0;  // in the StepPlan
   const SequencePlan* sequence = nullptr;
   int head = 0;
-  int64_t pages = 0;                 // scored: [0, n - eos)
+  int64_t pages = 0;  // scored: [0, n - eos)
+  SequenceState::Layer* state = nullptr;
   std::vector<float*> outside = {};  // RowContext::outside
 };
 
@@ -33,7 +35,11 @@ struct Item {
 class CpuBackend : public Backend {
  public:
   CpuBackend(const Plan& plan, WorkerPool* pool, Isa isa)
-      : plan_(plan), pool_(pool), kernels_(tile_kernels(isa)), scratch_(static_cast<size_t>(pool->size())) {
+      : plan_(plan),
+        scores_(plan.scores()),
+        pool_(pool),
+        kernels_(tile_kernels(isa)),
+        scratch_(static_cast<size_t>(pool->size())) {
     for (size_t g = 0; g < plan.cache.program.groups.size(); ++g)
       cache_groups_.push_back(make_group_program(plan, plan.cache, g, 1));
     for (size_t g = 0; g < plan.indexer.program.groups.size(); ++g)
@@ -50,26 +56,30 @@ class CpuBackend : public Backend {
 
   void select(const PageView& view, const StepPlan& step, const float* q, PageList* list,
               std::vector<int>* nan_rows) override {
-    start_rows(step, q, -1);
-    for (size_t g = 0; g < indexer_groups_.size(); ++g) run_group(g, view, step);
+    score_rows(view, step, q, -1);
     std::vector<uint8_t> nan(rows_.size(), 0);
     pool_->parallel_items(static_cast<int64_t>(rows_.size()), [&](int64_t r, int thread) {
       nan[static_cast<size_t>(r)] = choose_pages(view, step, rows_[static_cast<size_t>(r)], list, thread);
     });
+    for (const Row& row : rows_)
+      if (row.state != nullptr && row.head == 0) row.state->finish(row.pages);
     for (size_t r = 0; r < rows_.size(); ++r)
       if (nan[r] != 0) nan_rows->push_back(rows_[r].index);
   }
 
   std::vector<float> scores(const PageView& view, const StepPlan& step, int row, const float* q) override {
-    start_rows(step, q, row);
-    for (size_t g = 0; g < indexer_groups_.size(); ++g) run_group(g, view, step);
-    const float* score = score_of(rows_.front());
+    score_rows(view, step, q, row);
+    const float* score = rows_.front().outside[static_cast<size_t>(scores_.front())];
     return {score, score + rows_.front().pages};
   }
 
  private:
   const Program& indexer() const { return plan_.indexer.program; }
-  const float* score_of(const Row& row) const { return row.outside[static_cast<size_t>(plan_.output().inputs[0])]; }
+
+  void score_rows(const PageView& view, const StepPlan& step, const float* q, int only) {
+    start_rows(view, step, q, only);
+    for (size_t g = 0; g < indexer_groups_.size(); ++g) run_group(g, view, step);
+  }
 
   /// A page of the cache program needs its own small buffers between groups, one set a thread.
   void make_page_buffers() {
@@ -89,7 +99,7 @@ class CpuBackend : public Backend {
 
   void update_page(const PageView& view, PageId page, int thread) {
     const auto t = static_cast<size_t>(thread);
-    const RowContext row{&view, &page_outside_[t]};
+    const RowContext row{&view, &page_outside_[t], nullptr, 0};
     for (const GroupProgram& group : cache_groups_) {
       GroupRunner runner(plan_, plan_.cache, group, kernels_, row, &scratch_[t]);
       runner.run_tile(&page, 1, 0);
@@ -97,13 +107,14 @@ class CpuBackend : public Backend {
   }
 
   /// Lists the sparse rows (or only one) and gives each its part of the buffers. Buffers only grow.
-  void start_rows(const StepPlan& step, const float* q, int only) {
+  void start_rows(const PageView& view, const StepPlan& step, const float* q, int only) {
     rows_.clear();
     int64_t pages = 0;
     for (int r = 0; r < step.rows(); ++r) {
       const SequencePlan& sequence = step.sequences[static_cast<size_t>(r / step.kv_heads)];
       if (!sequence.sparse() || (only >= 0 && r != only)) continue;
-      rows_.push_back({r, &sequence, r % step.kv_heads, sequence.pages - step.reserved_eos, {}});
+      SequenceState::Layer* state = plan_.saves() ? prepare_saved(plan_, view, step, sequence) : nullptr;
+      rows_.push_back({r, &sequence, r % step.kv_heads, sequence.pages - step.reserved_eos, state, {}});
       pages += rows_.back().pages;
     }
     VORTEX_CHECK(only < 0 || rows_.size() == 1, "row {} is not sparse", only);
@@ -147,7 +158,8 @@ class CpuBackend : public Backend {
 
   void run_group(size_t g, const PageView& view, const StepPlan& step) {
     const Node& first = indexer().node(indexer().groups[g].front());
-    if (first.output == kNoValue && schedule_of(first.op, first.attributes) == Schedule::kAlone) return;  // the output
+    const TypeRule rule = op_info(first.op).rule;
+    if (rule == TypeRule::kOutput || rule == TypeRule::kPageSet || rule == TypeRule::kUnion) return;  // choose_pages
     if (schedule_of(first.op, first.attributes) == Schedule::kAlone) return run_alone(first, step);
     pool_->parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
       run_item(indexer_groups_[g], view, items_[static_cast<size_t>(i)], thread);
@@ -156,7 +168,7 @@ class CpuBackend : public Backend {
 
   void run_item(const GroupProgram& group, const PageView& view, const Item& item, int thread) {
     const Row& row = rows_[static_cast<size_t>(item.row)];
-    const RowContext context{&view, &row.outside};
+    const RowContext context{&view, &row.outside, row.state, row.head};
     GroupRunner runner(plan_, plan_.indexer, group, kernels_, context, &scratch_[static_cast<size_t>(thread)]);
     runner.run_row(item.begin == 0);
     if (group.page_steps.empty()) return;
@@ -184,18 +196,20 @@ class CpuBackend : public Backend {
     });
   }
 
-  /// Fills the row's middle slots; true if a candidate's score is NaN.
+  /// Fills the row's middle slots, from the first on; true if a candidate's score is NaN.
   bool choose_pages(const PageView& view, const StepPlan& step, const Row& row, PageList* list, int thread) {
-    ThreadScratch& scratch = scratch_[static_cast<size_t>(thread)];
+    SelectScratch& scratch = scratch_[static_cast<size_t>(thread)].select;
     const int64_t bos = step.reserved_bos, k = row.sequence->selected - bos - step.reserved_eos;
-    scratch.chosen.resize(static_cast<size_t>(k));
-    const bool nan = select_best(score_of(row) + bos, row.pages - bos, k, &scratch.keys, scratch.chosen.data());
+    const float* score[2] = {};
+    for (size_t i = 0; i < scores_.size(); ++i) score[i] = row.outside[static_cast<size_t>(scores_[i])] + bos;
+    const bool nan = choose_middle(plan_, score, row.pages - bos, k, &scratch);
     PageId* slot = list->pages.data() + list->offsets[static_cast<size_t>(row.index)] + bos;
     for (int32_t j : scratch.chosen) *slot++ = view.page_id(row.sequence->table, bos + j, row.head);
     return nan;
   }
 
   const Plan& plan_;
+  const std::vector<ValueId> scores_;
   WorkerPool* pool_;
   const TileKernels& kernels_;
   std::vector<ThreadScratch> scratch_;

@@ -3,6 +3,9 @@
 #include <algorithm>
 
 #include "flow/backends/cpu/bound_pattern.h"
+#include "flow/backends/cpu/code_product.h"
+#include "flow/backends/cpu/elements.h"
+#include "flow/ir/rotation.h"
 
 namespace vortex::flow {
 namespace {
@@ -26,13 +29,19 @@ class Compiler {
   bool is_once(ValueId v) const { return program_.type(v).format == Format::kBatched; }
 
   void make_steps() {
-    const auto pattern = find_bound(plan_, program_, nodes_);
+    const auto bound = find_bound(plan_, program_, nodes_);
+    const std::vector<CodeProductPattern> products = find_code_products(plan_, program_, nodes_);
+    std::vector<bool> covered(program_.nodes.size(), false);
+    const auto cover = [&](const std::vector<NodeId>& nodes) {
+      for (NodeId n : nodes) covered[static_cast<size_t>(n)] = true;
+    };
+    if (bound) cover(bound->nodes);
+    for (const CodeProductPattern& product : products) cover(product.nodes);
     for (NodeId n : nodes_) {
-      if (!pattern || std::find(pattern->nodes.begin(), pattern->nodes.end(), n) == pattern->nodes.end()) {
-        add_node(n);
-      } else if (n == pattern->nodes.back()) {
-        add_bound(*pattern);
-      }
+      if (!covered[static_cast<size_t>(n)]) add_node(n);
+      if (bound && n == bound->nodes.back()) add_bound(*bound);
+      for (const CodeProductPattern& product : products)
+        if (n == product.nodes.back()) add_code_product(product);
     }
   }
 
@@ -41,15 +50,47 @@ class Compiler {
     Step step;
     step.node = &node;
     step.output = node.output;
+    if (node.op == Op::kRotate) reserve_signs(program_.type(node.output).cols);
+    if (plan_.rounds_query(program_, node)) {
+      Step round{StepKind::kRoundQuery, nullptr, node.inputs[0]};
+      round.scratch = step.scratch = add_scratch(program_.type(node.inputs[0]).elements(), 0);
+      out_.row_steps.push_back(round);
+    }
     const bool once = node.output != kNoValue && is_once(node.output);
     (once ? out_.row_steps : out_.page_steps).push_back(step);
   }
 
+  void reserve_signs(int cols) {
+    for (int i = static_cast<int>(out_.rotation_signs.size()); i < cols; ++i)
+      out_.rotation_signs.push_back(rotation_sign(i));
+  }
+
+  int add_scratch(int64_t row_floats, int64_t page_floats) {
+    out_.scratch.push_back({row_floats, page_floats});
+    return static_cast<int>(out_.scratch.size()) - 1;
+  }
+
   void add_bound(const BoundPattern& pattern) {
-    Step step{StepKind::kSplitSigns, nullptr, pattern.x, pattern.high, pattern.low, kNoValue};
+    Step step{StepKind::kSplitSigns, nullptr, pattern.x, pattern.high, pattern.low};
+    step.scratch = add_scratch(2 * program_.type(pattern.x).elements(), 0);
     out_.row_steps.push_back(step);
     step.kind = StepKind::kBound;
     step.output = program_.node(pattern.nodes.back()).output;
+    out_.page_steps.push_back(step);
+  }
+
+  void add_code_product(const CodeProductPattern& pattern) {
+    Step step{StepKind::kPackQuery, &program_.node(pattern.nodes.back()), pattern.x, pattern.field};
+    const FieldSpec& field = plan_.fields[static_cast<size_t>(pattern.field)];
+    const int group = program_.type(pattern.x).rows;
+    const bool sums = pattern.reduction == RowReduction::kLogSumExp;
+    step.scratch = add_scratch(packed_query_floats({field.dtype, field.rows, field.cols}, group), sums ? group : 0);
+    out_.row_steps.push_back(step);
+    step.kind = StepKind::kCodeProduct;
+    step.output = step.node->output;
+    step.alpha = pattern.alpha;
+    step.beta = pattern.beta;
+    step.reduction = pattern.reduction;
     out_.page_steps.push_back(step);
   }
 
@@ -68,10 +109,16 @@ class Compiler {
 
   void place_inputs(const Node& node) {
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      place_input(node.inputs[i], op_info(node.op).rule == TypeRule::kGemm && i == 1);
+      place_input(node.inputs[i], op_info(node.op).rule == TypeRule::kGemm && i == 1 && is_plain(node.inputs[i]));
   }
 
-  /// A product reads its right side as it is stored; every other reader wants floats.
+  bool is_plain(ValueId v) const {
+    if (program_.type(v).format != Format::kPaged) return false;
+    const int field = value_field(program_.side, v);
+    return is_read_in_place(element_of(plan_.fields[static_cast<size_t>(field)].dtype));
+  }
+
+  /// A product reads the right side as it is stored where it can; every other reader wants floats.
   void place_input(ValueId v, bool reads_stored) {
     Place& place = out_.place[static_cast<size_t>(v)];
     if (place == Place::kOnce || place == Place::kTile) return;
@@ -86,10 +133,10 @@ class Compiler {
   }
 
   void lay_out(int max_tile) {
-    int64_t once = 0, per_page = 0;
+    int64_t per_page = 0;
+    for (const StepScratch& scratch : out_.scratch) per_page += scratch.page_floats;
     for (size_t v = 0; v < out_.place.size(); ++v) {
       const int64_t elements = program_.values[v].type.elements();
-      if (out_.place[v] == Place::kOnce) once += elements;
       if (out_.place[v] == Place::kTile || out_.place[v] == Place::kDecodedField) per_page += elements;
     }
     const int64_t fitting = kTileFloats / std::max<int64_t>(1, per_page);
@@ -101,9 +148,10 @@ class Compiler {
       if (out_.place[v] == Place::kOnce) at += elements;
       if (out_.place[v] == Place::kTile || out_.place[v] == Place::kDecodedField) at += elements * out_.tile_pages;
     }
-    out_.signs_offset = at;
-    for (const Step& step : out_.row_steps)
-      if (step.kind == StepKind::kSplitSigns) at += 2 * program_.type(step.x).elements();
+    for (StepScratch& scratch : out_.scratch) {
+      scratch.offset = at;
+      at += scratch.row_floats + scratch.page_floats * out_.tile_pages;
+    }
     out_.workspace_floats = at;
   }
 

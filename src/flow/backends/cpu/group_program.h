@@ -10,17 +10,29 @@
 namespace vortex::flow {
 
 enum class StepKind : uint8_t {
-  kOp,          // one node
-  kSplitSigns,  // query into its positive and negative part, for kBound
-  kBound,       // Multiply, Multiply, Maximum, Sum(2), Max(1) of bounds: one pass over the stored fields
+  kOp,           // one node
+  kSplitSigns,   // query into its positive and negative part, for kBound
+  kBound,        // Multiply, Multiply, Maximum, Sum(2), Max(1) of bounds: one pass over the stored fields
+  kRoundQuery,   // query to 8 bits a row, as floats for a product with codes that are decoded first
+  kPackQuery,    // the same as integers, for kCodeProduct
+  kCodeProduct,  // GeMM of codes, perhaps Add_Mul, perhaps Max(1) or LogSumExp(1): one pass over the codes
 };
 
 struct Step {
   StepKind kind = StepKind::kOp;
-  const Node* node = nullptr;  // kOp
-  ValueId x = kNoValue;        // kSplitSigns, kBound: the query
-  int high = -1, low = -1;     // kBound: fields
+  const Node* node = nullptr;  // kOp; kCodeProduct: the node that gives the result
+  ValueId x = kNoValue;        // the query, in all kinds but kOp
+  int high = -1, low = -1;     // kBound: fields; kCodeProduct: high
   ValueId output = kNoValue;
+  int scratch = -1;  // what a row step leaves for its page step
+  float alpha = 0, beta = 1;
+  RowReduction reduction = RowReduction::kNone;
+};
+
+/// Part of the workspace that belongs to steps: floats for the row, and for each page of a tile.
+struct StepScratch {
+  int64_t row_floats = 0, page_floats = 0;
+  int64_t offset = 0;  // of the row's part; the pages' follow
 };
 
 /// Where a value of the group lies.
@@ -40,7 +52,8 @@ struct GroupProgram {
   std::vector<int64_t> offset;   // by value, in floats of the workspace: kDecodedField, kTile, kOnce
   std::vector<ValueId> decoded;  // fields to decode per tile
   std::vector<ValueId> leaving;  // values to round and hand out
-  int64_t signs_offset = 0;      // kSplitSigns: positive then negative
+  std::vector<StepScratch> scratch;
+  std::vector<float> rotation_signs;  // as long as the widest Rotate
   int tile_pages = 1;
   int64_t workspace_floats = 0;
 };

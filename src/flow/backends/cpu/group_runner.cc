@@ -1,11 +1,10 @@
 #include "flow/backends/cpu/group_runner.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
-#include "flow/ir/rotation.h"
-#include "tensor/half.h"
+#include "flow/backends/cpu/code_product.h"
+#include "flow/backends/cpu/elements.h"
 
 namespace vortex::flow {
 namespace {
@@ -29,15 +28,6 @@ BroadcastLoop collapse(BroadcastLoop in) {
 }
 
 }  // namespace
-
-Element element_of(DType dtype) {
-  return dtype == DType::kF32 ? Element::kF32 : dtype == DType::kBF16 ? Element::kBF16 : Element::kF16;
-}
-
-void round_floats(const TileKernels& kernels, DType dtype, const float* x, float* out, int64_t n) {
-  if (dtype == DType::kBF16) return kernels.round_bf16(x, out, n);
-  for (int64_t i = 0; i < n; ++i) out[i] = dtype == DType::kF32 ? x[i] : f16_to_f32(f32_to_f16(x[i]));
-}
 
 GroupRunner::GroupRunner(const Plan& plan, const ProgramPlan& program, const GroupProgram& group,
                          const TileKernels& kernels, const RowContext& row, ThreadScratch* scratch)
@@ -84,26 +74,33 @@ GroupRunner::Operand GroupRunner::operand(ValueId v) const {
 
 void GroupRunner::decode_fields() {
   for (ValueId v : group_.decoded) {
-    const FieldView& field = row_.view->fields[static_cast<size_t>(value_field(program_.side, v))];
+    const int field = value_field(program_.side, v);
     const int64_t elements = type(v).elements();
     float* out = target(v);
     for (int t = 0; t < count_; ++t)
-      kernels_.decode(element_of(field.dtype), field.page(pages_[t]), out + t * elements, elements);
+      load_page(kernels_, row_.view->fields[static_cast<size_t>(field)], page_of(field, t), out + t * elements);
   }
 }
 
 void GroupRunner::run_step(const Step& step) {
   switch (step.kind) {
     case StepKind::kOp:
-      return run_op(*step.node);
+      return run_op(step);
     case StepKind::kSplitSigns:
       return split_signs(step);
     case StepKind::kBound:
       return run_bound(step);
+    case StepKind::kRoundQuery:
+      return round_query(step);
+    case StepKind::kPackQuery:
+      return pack(step);
+    case StepKind::kCodeProduct:
+      return run_code_product(step);
   }
 }
 
-void GroupRunner::run_op(const Node& node) {
+void GroupRunner::run_op(const Step& step) {
+  const Node& node = *step.node;
   switch (op_info(node.op).rule) {
     case TypeRule::kUnary: {
       if (node.op == Op::kRotate) return run_rotate(node);
@@ -114,7 +111,7 @@ void GroupRunner::run_op(const Node& node) {
     case TypeRule::kBinary:
       return run_binary(node);
     case TypeRule::kGemm:
-      return run_gemm(node);
+      return run_gemm(step);
     case TypeRule::kReduce:
     case TypeRule::kInterleave:
       return run_reduce(node);
@@ -150,12 +147,21 @@ void GroupRunner::run_binary(const Node& node) {
                                                 node.attributes.alpha, node.attributes.beta);
 }
 
-void GroupRunner::field_pointers(int field, const void** out) const {
+/// Page t of the tile in a field: what the sequence saved, where it did.
+const std::byte* GroupRunner::page_of(int field, int t) const {
   const FieldView& view = row_.view->fields[static_cast<size_t>(field)];
-  for (int t = 0; t < count_; ++t) out[t] = view.page(pages_[t]);
+  const int64_t page = first_ + t;
+  const int slot = row_.state == nullptr ? -1 : plan_.saved_slot(field - plan_.base_fields);
+  if (slot < 0 || page >= row_.state->saved_pages()) return view.page(pages_[t]);
+  return row_.state->before(slot, row_.head) + page * view.page_bytes;
 }
 
-void GroupRunner::run_gemm(const Node& node) {
+void GroupRunner::field_pointers(int field, const void** out) const {
+  for (int t = 0; t < count_; ++t) out[t] = page_of(field, t);
+}
+
+void GroupRunner::run_gemm(const Step& step) {
+  const Node& node = *step.node;
   const ValueId x = node.inputs[0], y = node.inputs[1];
   const void** pointers = scratch_->pointers.data();
   Element element = Element::kF32;
@@ -167,7 +173,7 @@ void GroupRunner::run_gemm(const Node& node) {
     const Operand rows = operand(y);
     for (int t = 0; t < count_; ++t) pointers[t] = rows.data + t * rows.stride;
   }
-  const Operand query = operand(x);
+  const Operand query = step.scratch < 0 ? operand(x) : Operand{scratch_of(step), 0};
   kernels_.gemm({pointers, element, count_, type(y).rows, query.data, type(x).rows, query.stride, type(x).cols,
                  target(node.output)});
 }
@@ -225,8 +231,7 @@ void GroupRunner::run_mask(const Node& node) {
 void GroupRunner::run_rotate(const Node& node) {
   run_copy(node);
   const Type& out = type(node.output);
-  for (int64_t r = 0; r < int64_t{count_} * out.rows; ++r)
-    rotate_in_place(target(node.output) + r * out.cols, out.cols);
+  kernels_.rotate(group_.rotation_signs.data(), target(node.output), int64_t{count_} * out.rows, out.cols);
 }
 
 void GroupRunner::run_copy(const Node& node) {
@@ -235,29 +240,24 @@ void GroupRunner::run_copy(const Node& node) {
 }
 
 void GroupRunner::run_store(const Node& node) {
-  const FieldView& field = row_.view->fields[static_cast<size_t>(plan_.base_fields + node.attributes.field)];
-  const int64_t n = int64_t{field.rows} * field.cols;
+  const int declared = node.attributes.field;
+  const FieldView& field = row_.view->fields[static_cast<size_t>(plan_.base_fields + declared)];
+  const auto n = static_cast<size_t>(field.rows) * static_cast<size_t>(field.cols);
   std::vector<float>& constant = scratch_->column;
-  if (node.inputs.empty()) constant.assign(static_cast<size_t>(n), node.attributes.alpha);
+  if (node.inputs.empty()) constant.assign(n, node.attributes.alpha);
   const Operand value = node.inputs.empty() ? Operand{constant.data(), 0} : operand(node.inputs[0]);
   for (int t = 0; t < count_; ++t) {
-    const float* from = value.data + t * value.stride;
-    std::byte* to = field.page(pages_[t]);
-    if (field.dtype == DType::kF32) {
-      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
-    } else if (field.dtype == DType::kBF16) {
-      kernels_.encode_bf16(from, reinterpret_cast<uint16_t*>(to), n);
-    } else {
-      auto* half = reinterpret_cast<uint16_t*>(to);
-      for (int64_t i = 0; i < n; ++i) half[i] = f32_to_f16(from[i]);
-    }
+    std::byte* page = field.page(pages_[t]);
+    if (node.op == Op::kSave)
+      page = row_.state->after(plan_.saved_slot(declared), row_.head) + (first_ + t) * field.page_bytes;
+    store_page(kernels_, field, value.data + t * value.stride, page);
   }
 }
 
 void GroupRunner::split_signs(const Step& step) {
   const int64_t n = type(step.x).elements();
   const float* x = operand(step.x).data;
-  float* positive = workspace_ + group_.signs_offset;
+  float* positive = scratch_of(step);
   for (int64_t i = 0; i < n; ++i) {
     positive[i] = x[i] < 0 ? 0.0f : x[i];  // NaN stays in both parts
     positive[n + i] = x[i] > 0 ? 0.0f : x[i];
@@ -270,10 +270,45 @@ void GroupRunner::run_bound(const Step& step) {
   const void** low = high + group_.tile_pages;
   field_pointers(step.high, high);
   field_pointers(step.low, low);
-  const float* positive = workspace_ + group_.signs_offset;
+  const float* positive = scratch_of(step);
   const DType dtype = row_.view->fields[static_cast<size_t>(step.high)].dtype;
   kernels_.bound(
       {high, low, element_of(dtype), count_, positive, positive + x.elements(), x.rows, x.cols, target(step.output)});
+}
+
+void GroupRunner::round_query(const Step& step) {
+  const Type& t = type(step.x);
+  const float* x = operand(step.x).data;
+  float* out = scratch_of(step);
+  std::vector<int8_t>& codes = scratch_->codes;
+  codes.resize(static_cast<size_t>(t.cols));
+  for (int i = 0; i < t.rows; ++i, x += t.cols) {
+    const float step_size = round_query_row(x, t.cols, codes.data());
+    for (int8_t code : codes) *out++ = step_size * static_cast<float>(code);
+  }
+}
+
+CodeLayout GroupRunner::layout_of(const Step& step) const {
+  const FieldView& field = row_.view->fields[static_cast<size_t>(step.high)];
+  return {field.dtype, field.rows, field.cols};
+}
+
+void GroupRunner::pack(const Step& step) {
+  const CodeLayout layout = layout_of(step);
+  const int group = type(step.x).rows;
+  pack_query(layout, group, operand(step.x).data, packed_query(layout, group, scratch_of(step)));
+}
+
+void GroupRunner::run_code_product(const Step& step) {
+  const CodeLayout layout = layout_of(step);
+  const int group = type(step.x).rows;
+  const PackedQuery query = packed_query(layout, group, scratch_of(step));
+  const void** pages = scratch_->pointers.data();
+  field_pointers(step.high, pages);
+  float* sums = scratch_of(step) + group_.scratch[static_cast<size_t>(step.scratch)].row_floats;
+  kernels_.code_product({pages, count_, layout.bits(), layout.rows(), layout.padded_cols() / layout.chunk_cols(),
+                         layout.step_offset(), query.rows, query.scale, query.bias, group, step.alpha, step.beta,
+                         step.reduction, target(step.output), sums});
 }
 
 void GroupRunner::publish(ValueId v, int64_t first) {

@@ -3,8 +3,11 @@
 
 #include <vector>
 
+#include "flow/backends/cpu/choose_middle.h"
 #include "flow/backends/cpu/group_program.h"
+#include "tensor/codes.h"
 #include "tensor/paged.h"
+#include "tensor/sequence_state.h"
 
 namespace vortex::flow {
 
@@ -12,9 +15,9 @@ namespace vortex::flow {
 struct ThreadScratch {
   std::vector<float> workspace;
   std::vector<const void*> pointers;
-  std::vector<uint32_t> keys;
-  std::vector<int32_t> chosen;
+  SelectScratch select;
   std::vector<float> column;
+  std::vector<int8_t> codes;
 };
 
 /// What a group reads and writes beyond its workspace.
@@ -22,6 +25,8 @@ struct RowContext {
   const PageView* view = nullptr;
   /// By value: the buffer of a value between groups, at this row (page 0 of it) or the query; null otherwise.
   const std::vector<float*>* outside = nullptr;
+  SequenceState::Layer* state = nullptr;  // of a flow that saves
+  int head = 0;
 };
 
 class GroupRunner {
@@ -46,9 +51,9 @@ class GroupRunner {
 
   void decode_fields();
   void run_step(const Step& step);
-  void run_op(const Node& node);
+  void run_op(const Step& step);
   void run_binary(const Node& node);
-  void run_gemm(const Node& node);
+  void run_gemm(const Step& step);
   void run_reduce(const Node& node);
   void run_kron(const Node& node);
   void run_transpose(const Node& node);
@@ -58,8 +63,16 @@ class GroupRunner {
   void run_store(const Node& node);
   void run_bound(const Step& step);
   void split_signs(const Step& step);
+  void round_query(const Step& step);
+  void pack(const Step& step);
+  void run_code_product(const Step& step);
   void publish(ValueId v, int64_t first);
+  const std::byte* page_of(int field, int t) const;
   void field_pointers(int field, const void** out) const;
+  float* scratch_of(const Step& step) const {
+    return workspace_ + group_.scratch[static_cast<size_t>(step.scratch)].offset;
+  }
+  CodeLayout layout_of(const Step& step) const;
 
   const Plan& plan_;
   const ProgramPlan& program_plan_;
@@ -73,9 +86,5 @@ class GroupRunner {
   int count_ = 1;      // pages of the tile, 1 for what runs once
   int64_t first_ = 0;  // logical page of the tile's first
 };
-
-Element element_of(DType dtype);
-/// Rounds n floats to the type and back; out may be x.
-void round_floats(const TileKernels& kernels, DType dtype, const float* x, float* out, int64_t n);
 
 }  // namespace vortex::flow

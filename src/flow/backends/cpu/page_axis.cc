@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "flow/backends/cpu/elements.h"
+
 namespace vortex::flow {
 namespace {
 

@@ -1,4 +1,4 @@
-// Exact top-k of a row's scores in linear time.
+// Top-k of a row's scores in linear time.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@ namespace vortex::flow {
 
 /// Indices of the k best of score[0..n), ascending, to out[0..k): higher first, ties to the lower index, NaN below
 /// every number, -0 equal to +0; 0 <= k <= n. `keys` is scratch. Returns whether a score is NaN.
-bool select_best(const float* score, int64_t n, int64_t k, std::vector<uint32_t>* keys, int32_t* out);
+/// With a tolerance, at least ceil((1 - tolerance) k) of them are the best: approxTopK in flow/ir/graph.h.
+bool select_best(const float* score, int64_t n, int64_t k, float tolerance, std::vector<uint32_t>* keys, int32_t* out);
 
 }  // namespace vortex::flow

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <set>
 
 #include "tensor/half.h"
 
@@ -16,7 +17,7 @@ namespace {
 std::vector<int32_t> best(const std::vector<float>& score, int64_t k, bool* nan = nullptr) {
   std::vector<uint32_t> keys;
   std::vector<int32_t> out(static_cast<size_t>(k), -1);
-  const bool found = select_best(score.data(), static_cast<int64_t>(score.size()), k, &keys, out.data());
+  const bool found = select_best(score.data(), static_cast<int64_t>(score.size()), k, 0.0f, &keys, out.data());
   if (nan != nullptr) *nan = found;
   return out;
 }
@@ -62,6 +63,26 @@ TEST(SelectBest, EdgesOfTheOrder) {
   EXPECT_EQ(best({nan, nan, nan}, 2), (std::vector<int32_t>{0, 1}));
   EXPECT_EQ(best({1.0f}, 0, &found), std::vector<int32_t>{});
   EXPECT_FALSE(found);
+}
+
+TEST(SelectBest, ToleranceKeepsItsShare) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<float> score(static_cast<size_t>(50 + random() % 400));
+    for (float& x : score) x = round_to_bf16(normal(random));
+    const auto k = static_cast<int64_t>(1 + random() % (score.size() - 1));
+    for (float tolerance : {0.0f, 0.1f, 0.5f, 1.0f}) {
+      std::vector<uint32_t> keys;
+      std::vector<int32_t> out(static_cast<size_t>(k));
+      select_best(score.data(), static_cast<int64_t>(score.size()), k, tolerance, &keys, out.data());
+      const std::vector<int32_t> exact = sorted_best(score, k);
+      std::vector<int32_t> common;
+      std::set_intersection(out.begin(), out.end(), exact.begin(), exact.end(), std::back_inserter(common));
+      EXPECT_GE(static_cast<double>(common.size()), std::ceil((1.0 - double{tolerance}) * static_cast<double>(k)));
+      EXPECT_EQ(std::set(out.begin(), out.end()).size(), out.size());
+    }
+  }
 }
 
 }  // namespace

@@ -8,6 +8,8 @@ namespace vortex::VORTEX_ISA::tile {
 void add_elementwise(flow::TileKernels* table);
 void add_reductions(flow::TileKernels* table);
 void add_products(flow::TileKernels* table);
+void add_code_products(flow::TileKernels* table);
+void add_rotation(flow::TileKernels* table);
 void add_conversions(flow::TileKernels* table);
 
 }  // namespace vortex::VORTEX_ISA::tile

@@ -79,11 +79,54 @@ inline Number exp(Number x) {
   return choose_unordered(x, x, x, choose_gt(x, large, shifted * set(4.0f), shifted));
 }
 
+/// Mantissa in [1/2, 1) and exponent of positive normal numbers.
+struct Parts {
+  Number mantissa, exponent;
+};
+#if defined(VORTEX_ISA_avx512)
+inline Parts parts_of(Number x) {
+  return {{{_mm512_getmant_ps(x.v.v, _MM_MANT_NORM_p5_1, _MM_MANT_SIGN_zero)}},
+          {{_mm512_add_ps(_mm512_getexp_ps(x.v.v), _mm512_set1_ps(1.0f))}}};
+}
+#elif defined(VORTEX_ISA_avx2)
+inline Parts parts_of(Number x) {
+  const __m256i bits = _mm256_castps_si256(x.v.v);
+  const __m256i exponent = _mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(126));
+  const __m256i mantissa =
+      _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f000000));
+  return {{{_mm256_castsi256_ps(mantissa)}}, {{_mm256_cvtepi32_ps(exponent)}}};
+}
+#else
+inline Parts parts_of(Number x) {
+  Parts parts{};
+  for (int i = 0; i < kLanes; ++i) {
+    int exponent = 0;
+    parts.mantissa.v.v[i] = __builtin_frexpf(x.v.v[i], &exponent);
+    parts.exponent.v.v[i] = static_cast<float>(exponent);
+  }
+  return parts;
+}
+#endif
+
+/// By a degree-8 polynomial around 1 (Cephes coefficients). Zero gives -infinity, below zero NaN.
 inline Number log(Number x) {
-  float buffer[kLanes];
-  store(buffer, x.v);
-  for (float& lane : buffer) lane = __builtin_logf(lane);
-  return {load(buffer)};
+  const Number tiny = set(0x1p-126f), infinity = set(__builtin_inff());
+  const Number subnormal = choose_gt(tiny, x, one(), set(0));
+  Parts parts = parts_of(choose_gt(tiny, x, x * set(0x1p64f), x));
+  const Number low = choose_gt(set(0.707106781f), parts.mantissa, one(), set(0));
+  const Number r = parts.mantissa + low * parts.mantissa - one();
+  const Number e = parts.exponent - low - subnormal * set(64.0f);
+  Number p = set(7.0376836292e-2f);
+  for (float c : {-1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
+                  2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f})
+    p = {fma(p.v, r.v, set1(c))};
+  Number y = p * r * r * r;
+  y = {fma(e.v, set1(-2.12194440e-4f), y.v)};
+  y = {fma((r * r).v, set1(-0.5f), y.v)};
+  y = {fma(e.v, set1(0.693359375f), (r + y).v)};
+  y = choose_gt(infinity, x, y, x);  // infinity stays, NaN too
+  y = choose_eq(x, set(0), set(0) - infinity, y);
+  return choose_gt(set(0), x, set(__builtin_nanf("")), y);
 }
 
 inline Number keep_if_ge(Number x, Number bound, Number other) { return choose_ge(x, bound, x, other); }

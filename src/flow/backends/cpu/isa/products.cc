@@ -108,7 +108,7 @@ void gemm(const flow::GemmTile& tile) {
       return gemm_pages<FromF32>(tile);
     case Element::kBF16:
       return gemm_pages<FromBF16>(tile);
-    case Element::kF16:
+    default:
       return gemm_pages<FromF16>(tile);
   }
 }
@@ -186,7 +186,7 @@ void bound(const flow::BoundTile& tile) {
       return bound_pages<FromF32>(tile);
     case Element::kBF16:
       return bound_pages<FromBF16>(tile);
-    case Element::kF16:
+    default:
       return bound_pages<FromF16>(tile);
   }
 }
@@ -205,7 +205,7 @@ void decode(Element element, const void* src, float* out, int64_t n) {
       return decode_from<FromF32>(src, out, n);
     case Element::kBF16:
       return decode_from<FromBF16>(src, out, n);
-    case Element::kF16:
+    default:
       return decode_from<FromF16>(src, out, n);
   }
 }

@@ -7,6 +7,8 @@ void fill_tile_kernels(flow::TileKernels* table) {
   tile::add_elementwise(table);
   tile::add_reductions(table);
   tile::add_products(table);
+  tile::add_code_products(table);
+  tile::add_rotation(table);
   tile::add_conversions(table);
 }
 

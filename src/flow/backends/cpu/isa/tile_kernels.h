@@ -1,6 +1,7 @@
 // The inner loops of the CPU backend, built once per instruction set. Plain pointers and counts only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/cpu_features.h"
@@ -8,7 +9,9 @@
 
 namespace vortex::flow {
 
-enum class Element : uint8_t { kF32, kBF16, kF16 };
+/// How a field's numbers are stored. The products read the first three as they are.
+enum class Element : uint8_t { kF32, kBF16, kF16, kF8E4M3, kF8E5M2, kCodes };
+inline bool is_read_in_place(Element element) { return element <= Element::kF16; }
 
 /// Three nested loops; strides in elements, the innermost ones 0 or 1; the result is dense.
 struct BroadcastLoop {
@@ -44,6 +47,28 @@ struct BoundTile {
   float* out;
 };
 
+/// What becomes of the products of a page's rows with one query head.
+enum class RowReduction : uint8_t { kNone, kMax, kLogSumExp };
+
+/// Products of integers: value[t, r, g] = beta * <row r of page t, query g> + alpha for pages of 4, 2 or 1 bit codes in
+/// blocks (tensor/codes.h) and a query rounded to 8 bits.
+struct CodeTile {
+  const void* const* page;
+  int64_t pages;
+  int bits;
+  int64_t rows;               // a multiple of 16
+  int64_t chunks;             // 64 bytes of codes each, for 16 rows
+  int64_t step_offset;        // of the rows' steps in a page
+  const int8_t* query;        // [group, chunks * channels of a chunk]
+  const float* query_scale;   // [group]: half the step of the query row
+  const int32_t* query_bias;  // [group]: (1 - 2^bits) times the sum of the query row
+  int64_t group;
+  float alpha, beta;
+  RowReduction reduction;
+  float* out;   // [pages, rows, group]; reduced [pages, group]
+  float* sums;  // scratch of LogSumExp, like out
+};
+
 struct TileKernels {
   using Unary = void (*)(const float* x, float* out, int64_t n, float a, float b);
   using Binary = void (*)(const BroadcastLoop& loop, const float* x, const float* y, float* out, float a, float b);
@@ -54,6 +79,10 @@ struct TileKernels {
   void (*reduce)(Op op, const float* x, float* out, int64_t outer, int64_t length, int64_t inner);
   void (*gemm)(const GemmTile& tile);
   void (*bound)(const BoundTile& tile);
+  void (*code_product)(const CodeTile& tile);
+  /// In place: rows of `cols` numbers times `signs`, then Walsh-Hadamard (flow/ir/rotation.h), with the same roundings.
+  void (*rotate)(const float* signs, float* x, int64_t rows, int64_t cols);
+  /// The first three kinds of element.
   void (*decode)(Element element, const void* src, float* out, int64_t n);
   void (*encode_bf16)(const float* x, uint16_t* out, int64_t n);
   void (*round_bf16)(const float* x, float* out, int64_t n);

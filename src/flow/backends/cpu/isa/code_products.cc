@@ -1,0 +1,243 @@
+// Products of an 8-bit query with codes of 4, 2 or 1 bit: 16 rows of a page in the lanes of integer vectors.
+#include "flow/backends/cpu/isa/isa_table.h"
+#include "flow/backends/cpu/isa/number.h"
+
+namespace vortex::VORTEX_ISA::tile {
+namespace {
+
+using flow::CodeTile;
+using flow::RowReduction;
+
+constexpr int kRows = 16;
+constexpr int kVectors = kRows / kLanes;  // of floats, for 16 rows
+constexpr int64_t kPrefetchPages = 6;
+
+/// Sums over the channels of code * query for 16 rows and kHeads query rows. Codes count from 0.
+#if defined(VORTEX_ISA_avx512)
+template <int kBits, int kHeads>
+void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+  constexpr int kQuads = 8 / kBits;
+  const int64_t width = tile.chunks * kQuads * 4;
+  const __m512i mask = _mm512_set1_epi8((1 << kBits) - 1);
+  __m512i sums[kHeads];
+  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  for (int64_t c = 0; c < tile.chunks; ++c, codes += 64) {
+    const __m512i packed = _mm512_loadu_si512(codes);
+    for (int j = 0; j < kQuads; ++j) {
+      const __m512i quad = _mm512_and_si512(_mm512_srli_epi16(packed, j * kBits), mask);
+      for (int h = 0; h < kHeads; ++h) {
+        int32_t q;
+        __builtin_memcpy(&q, query + h * width + (c * kQuads + j) * 4, sizeof(q));
+        sums[h] = _mm512_dpbusd_epi32(sums[h], quad, _mm512_set1_epi32(q));
+      }
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    const __m512i bias = _mm512_set1_epi32(tile.query_bias[h]);
+    out[h][0] = {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(sums[h], 1), bias))};
+  }
+}
+#elif defined(VORTEX_ISA_avx2)
+template <int kBits, int kHeads>
+void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+  constexpr int kQuads = 8 / kBits;
+  constexpr int kLargest = 2 * ((1 << kBits) - 1) * 127;        // of a pair of products
+  constexpr int64_t kChunksAtOnce = 32767 / kLargest / kQuads;  // that sums of 16 bits hold
+  const int64_t width = tile.chunks * kQuads * 4;
+  const __m256i mask = _mm256_set1_epi8((1 << kBits) - 1), ones = _mm256_set1_epi16(1);
+  __m256i wide[kHeads][2];
+  for (auto& w : wide) w[0] = w[1] = _mm256_setzero_si256();
+  for (int64_t begin = 0; begin < tile.chunks; begin += kChunksAtOnce) {
+    const int64_t end = begin + kChunksAtOnce < tile.chunks ? begin + kChunksAtOnce : tile.chunks;
+    __m256i sums[kHeads][2];
+    for (auto& s : sums) s[0] = s[1] = _mm256_setzero_si256();
+    for (int64_t c = begin; c < end; ++c, codes += 64) {
+      const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+      const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32));
+      for (int j = 0; j < kQuads; ++j) {
+        const __m256i first = _mm256_and_si256(_mm256_srli_epi16(low, j * kBits), mask);
+        const __m256i second = _mm256_and_si256(_mm256_srli_epi16(high, j * kBits), mask);
+        for (int h = 0; h < kHeads; ++h) {
+          int32_t q;
+          __builtin_memcpy(&q, query + h * width + (c * kQuads + j) * 4, sizeof(q));
+          const __m256i four = _mm256_set1_epi32(q);
+          sums[h][0] = _mm256_add_epi16(sums[h][0], _mm256_maddubs_epi16(first, four));
+          sums[h][1] = _mm256_add_epi16(sums[h][1], _mm256_maddubs_epi16(second, four));
+        }
+      }
+    }
+    for (int h = 0; h < kHeads; ++h)
+      for (int i = 0; i < 2; ++i) wide[h][i] = _mm256_add_epi32(wide[h][i], _mm256_madd_epi16(sums[h][i], ones));
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    const __m256i bias = _mm256_set1_epi32(tile.query_bias[h]);
+    for (int i = 0; i < 2; ++i)
+      out[h][i] = {_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(wide[h][i], 1), bias))};
+  }
+}
+#else
+template <int kBits, int kHeads>
+void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+  constexpr int kQuads = 8 / kBits;
+  const int64_t width = tile.chunks * kQuads * 4;
+  for (int h = 0; h < kHeads; ++h) {
+    int32_t sums[kRows] = {};
+    for (int64_t c = 0; c < tile.chunks; ++c)
+      for (int r = 0; r < kRows; ++r)
+        for (int i = 0; i < 4; ++i)
+          for (int j = 0; j < kQuads; ++j) {
+            const int code = static_cast<int>(codes[c * 64 + r * 4 + i]) >> (j * kBits) & ((1 << kBits) - 1);
+            sums[r] += code * query[h * width + (c * kQuads + j) * 4 + i];
+          }
+    float values[kRows];
+    for (int r = 0; r < kRows; ++r) values[r] = static_cast<float>(2 * sums[r] + tile.query_bias[h]);
+    for (int i = 0; i < kVectors; ++i) out[h][i] = load(values + i * kLanes);
+  }
+}
+#endif
+
+/// Values of 16 rows for kHeads heads.
+template <int kBits, int kHeads>
+void block_values(const CodeTile& tile, const std::byte* page, int64_t block, F32 (*out)[kVectors]) {
+  sum_products<kBits, kHeads>(tile, page + block * tile.chunks * 64, tile.query, out);
+  const auto* steps = reinterpret_cast<const uint16_t*>(page + tile.step_offset) + block * kRows;
+  const F32 alpha = set1(tile.alpha), beta = set1(tile.beta);
+  for (int i = 0; i < kVectors; ++i) {
+    const F32 step = load_bf16(steps + i * kLanes);
+    for (int h = 0; h < kHeads; ++h) out[h][i] = fma(beta, out[h][i] * set1(tile.query_scale[h]) * step, alpha);
+  }
+}
+
+bool is_nan(float x) { return x != x; }
+
+/// Lanes of x; NaN if any is.
+float largest_lane(Number x) {
+  const float best = reduce_max(x.v);
+  float lane[kLanes];
+  store(lane, choose_unordered(x, x, one(), set(0)).v);
+  float nans = 0;
+  for (float one_lane : lane) nans += one_lane;
+  return nans > 0 ? __builtin_nanf("") : best;
+}
+
+template <int kHeads>
+struct StoreRows {
+  const CodeTile& tile;
+  void block(int64_t t, int64_t block, const F32 (*values)[kVectors]) {
+    for (int h = 0; h < kHeads; ++h) {
+      float rows[kRows];
+      for (int i = 0; i < kVectors; ++i) store(rows + i * kLanes, values[h][i]);
+      float* out = tile.out + (t * tile.rows + block * kRows) * tile.group + h;
+      for (int r = 0; r < kRows; ++r) out[r * tile.group] = rows[r];
+    }
+  }
+};
+
+template <int kHeads>
+struct KeepLargest {
+  const CodeTile& tile;
+  void block(int64_t t, int64_t block, const F32 (*values)[kVectors]) {
+    float* out = tile.out + t * tile.group;
+    for (int h = 0; h < kHeads; ++h) {
+      Number best = {values[h][0]};
+      for (int i = 1; i < kVectors; ++i) best = max_or_nan({values[h][i]}, best);
+      const float top = largest_lane(best);
+      out[h] = block == 0 || top > out[h] || is_nan(top) ? top : out[h];
+    }
+  }
+};
+
+/// Leaves the largest value in out and the sum of exp(value - largest) in sums.
+template <int kHeads>
+struct SumExponentials {
+  const CodeTile& tile;
+  void block(int64_t t, int64_t block, const F32 (*values)[kVectors]) {
+    float* out = tile.out + t * tile.group;
+    float* sums = tile.sums + t * tile.group;
+    for (int h = 0; h < kHeads; ++h) {
+      Number best = {values[h][0]};
+      for (int i = 1; i < kVectors; ++i) best = max_or_nan({values[h][i]}, best);
+      const float here = largest_lane(best);
+      const float top = block == 0 || here > out[h] || is_nan(here) ? here : out[h];
+      Number sum = set(0);
+      for (int i = 0; i < kVectors; ++i) sum = sum + exp(Number{values[h][i]} - set(top));
+      const float before = block == 0 ? 0 : sums[h] * __builtin_expf(out[h] - top);
+      out[h] = top;
+      sums[h] = before + reduce_add(sum.v);
+    }
+  }
+};
+
+/// Heads are taken at most four at a time: more sums do not fit in registers.
+template <int kBits, int kHeads, template <int> class Sink>
+void run_heads(CodeTile tile) {
+  Sink<kHeads> sink{tile};
+  const int64_t blocks = tile.rows / kRows, bytes = tile.step_offset + 2 * tile.rows;
+  for (int64_t t = 0; t < tile.pages; ++t) {
+    if (t + kPrefetchPages < tile.pages)
+      for (int64_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(static_cast<const std::byte*>(tile.page[t + kPrefetchPages]) + at);
+    const auto* page = static_cast<const std::byte*>(tile.page[t]);
+    for (int64_t block = 0; block < blocks; ++block) {
+      F32 values[kHeads][kVectors];
+      block_values<kBits, kHeads>(tile, page, block, values);
+      sink.block(t, block, values);
+    }
+  }
+}
+
+template <int kBits, template <int> class Sink>
+void run_bits(CodeTile tile) {
+  const int64_t width = tile.chunks * (8 / kBits) * 4;
+  for (int64_t g = 0; g < tile.group;) {
+    const int64_t left = tile.group - g;
+    const auto run = left >= 4   ? run_heads<kBits, 4, Sink>
+                     : left == 3 ? run_heads<kBits, 3, Sink>
+                     : left == 2 ? run_heads<kBits, 2, Sink>
+                                 : run_heads<kBits, 1, Sink>;
+    run(tile);
+    const int64_t done = left < 4 ? left : 4;
+    g += done;
+    tile.query += done * width;
+    tile.query_scale += done;
+    tile.query_bias += done;
+    tile.out += done;
+    tile.sums += done;
+  }
+}
+
+template <template <int> class Sink>
+void run_sink(const CodeTile& tile) {
+  if (tile.bits == 1) return run_bits<1, Sink>(tile);
+  if (tile.bits == 2) return run_bits<2, Sink>(tile);
+  run_bits<4, Sink>(tile);
+}
+
+/// out = out + log(sums); infinite and NaN maxima stay.
+void add_logarithms(const CodeTile& tile) {
+  const int64_t n = tile.pages * tile.group;
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const auto rest = static_cast<int>(n - i < kLanes ? n - i : kLanes);
+    const Number top = {load_n(tile.out + i, rest)}, sum = {load_n(tile.sums + i, rest)};
+    const Number value = choose_gt(set(__builtin_inff()), abs(top), top + log(sum), top);
+    store_n(tile.out + i, value.v, rest);
+  }
+}
+
+void code_product(const CodeTile& tile) {
+  switch (tile.reduction) {
+    case RowReduction::kNone:
+      return run_sink<StoreRows>(tile);
+    case RowReduction::kMax:
+      return run_sink<KeepLargest>(tile);
+    case RowReduction::kLogSumExp:
+      run_sink<SumExponentials>(tile);
+      return add_logarithms(tile);
+  }
+}
+
+}  // namespace
+
+void add_code_products(flow::TileKernels* table) { table->code_product = code_product; }
+
+}  // namespace vortex::VORTEX_ISA::tile
