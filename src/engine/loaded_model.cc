@@ -1,5 +1,7 @@
 #include "engine/loaded_model.h"
 
+#include <algorithm>
+
 #include "base/cpu_features.h"
 
 namespace vortex {
@@ -19,9 +21,12 @@ Result<std::unique_ptr<ModelFiles>> open_model(const EngineOptions& options) {
 
 Result<int64_t> context_length(const EngineOptions& options, const ModelConfig& config) {
   const int64_t most = config.max_position_embeddings;
-  if (options.max_model_len <= most) return options.max_model_len > 0 ? options.max_model_len : most;
-  return Error{ErrorCode::kConfiguration, "--max-model-len",
-               fmt::format("{} is more than the model's context of {}", options.max_model_len, most), "lower it"};
+  if (options.max_model_len > most)
+    return Error{ErrorCode::kConfiguration, "--max-model-len",
+                 fmt::format("{} is more than the model's context of {}", options.max_model_len, most), "lower it"};
+  const int64_t length = options.max_model_len > 0 ? options.max_model_len : most;
+  const int64_t cap = options.vortex ? options.vortex->max_seq_lens : -1;
+  return cap > 0 ? std::min(length, cap) : length;
 }
 
 Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_ptr<ModelFiles> files) {

@@ -14,13 +14,6 @@ VortexConfig config(int64_t topk, double ratio) {
   return c;
 }
 
-TEST(StepPlanTest, BudgetIsTheLargerOfFixedAndShare) {
-  EXPECT_EQ(default_budget(config(29, 0.0), 1000), 32);
-  EXPECT_EQ(default_budget(config(29, 0.0625), 1000), 62) << "62.5 is cut";
-  EXPECT_EQ(default_budget(config(29, 0.0625), 512), 32);
-  EXPECT_EQ(default_budget(config(1, 0.1), 30), 4) << "3 in float32 is below bos + eos + topk";
-}
-
 TEST(StepPlanTest, LastPageCountsItsTokens) {
   const SequencePlan full = plan_sequence({}, 32, 16, nullptr);
   EXPECT_EQ(full.pages, 2);
@@ -31,9 +24,9 @@ TEST(StepPlanTest, LastPageCountsItsTokens) {
 }
 
 TEST(StepPlanTest, ShortRowsAreDense) {
-  const VortexConfig c = config(29, 0.0);
-  EXPECT_FALSE(plan_sequence({}, 32 * 16, 16, &c).sparse());
-  const SequencePlan sparse = plan_sequence({}, 32 * 16 + 1, 16, &c);
+  const auto budget = PageBudget::create(config(29, 0.0));
+  EXPECT_FALSE(plan_sequence({}, 32 * 16, 16, &*budget).sparse());
+  const SequencePlan sparse = plan_sequence({}, 32 * 16 + 1, 16, &*budget);
   EXPECT_TRUE(sparse.sparse());
   EXPECT_EQ(sparse.pages, 33);
   EXPECT_EQ(sparse.selected, 32);

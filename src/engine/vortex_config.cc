@@ -180,6 +180,7 @@ Status validate(const VortexConfig& c, int layers) {
   VORTEX_RETURN_IF_ERROR(in_range("block_reserved_bos", c.block_reserved_bos, 0, 1 << 16));
   VORTEX_RETURN_IF_ERROR(in_range("block_reserved_eos", c.block_reserved_eos, 1, 1 << 16));
   VORTEX_RETURN_IF_ERROR(in_range("max_seq_lens", c.max_seq_lens, -1, int64_t{1} << 30));
+  if (c.max_seq_lens == 0) return bad("vortex config", "max_seq_lens", "0 leaves no room", "give -1 for the context");
   VORTEX_RETURN_IF_ERROR(in_range("workload_chunk_size", c.workload_chunk_size, 1, 1 << 20));
   VORTEX_RETURN_IF_ERROR(power_of_two("workload_chunk_size", c.workload_chunk_size));
   VORTEX_RETURN_IF_ERROR(in_range("block_size", c.block_size, 4, 1024));
@@ -197,9 +198,7 @@ Status validate(const VortexConfig& c, int layers) {
 }
 
 std::string fields_without_effect(const VortexConfig& config) {
-  constexpr std::string_view kHints[] = {"max_topk_val",          "max_seq_lens",      "workload_chunk_size",
-                                         "compilation_cache_dir", "attention_backend", "impl_backend",
-                                         "use_tensor_core"};
+  constexpr std::string_view kHints[] = {"workload_chunk_size", "attention_backend", "impl_backend", "use_tensor_core"};
   std::string out;
   for (const Field& f : fields()) {
     if (std::ranges::find(kHints, f.name) == std::end(kHints) || f.get(config) == f.get(VortexConfig{})) continue;

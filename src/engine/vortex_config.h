@@ -15,12 +15,12 @@ namespace vortex {
 
 struct VortexConfig {
   int64_t topk_val = 30;                            // pages selected per row, beside the reserved ones
-  std::optional<int64_t> max_topk_val;              // upper bound of pages selected per row
+  std::optional<int64_t> max_topk_val;              // upper bound of the pages selected by score
   std::optional<std::vector<int64_t>> layers_skip;  // layers that stay dense
   int64_t block_reserved_bos = 1;                   // first pages, always read
   int64_t block_reserved_eos = 1;                   // last pages, always read
-  int64_t max_seq_lens = -1;                        // longest sequence to size buffers for; < 0: the context length
-  int64_t workload_chunk_size = 32;                 // pages a work item of the indexer takes
+  int64_t max_seq_lens = -1;                        // longest sequence; < 0: the context length
+  int64_t workload_chunk_size = 32;                 // pages a work item of the indexer takes: a hint here
   std::string dtype = "bfloat16";                   // of fields and intermediates
   std::optional<std::string> module_path;           // file with the flow; absent: built-in
   std::optional<std::string> module_name;           // registered flow
@@ -43,7 +43,8 @@ Result<std::optional<VortexConfig>> parse_vortex_config(std::string_view json, c
 /// kConfiguration naming key, value and range. Layer numbers are checked against `layers` when it is positive.
 Status validate(const VortexConfig& config, int layers);
 
-/// Fields that differ from their defaults and change nothing on the CPU, for a warning: "max_topk_val, max_seq_lens".
+/// Fields that differ from their defaults and change nothing on the CPU, for a warning: "workload_chunk_size,
+/// impl_backend".
 std::string fields_without_effect(const VortexConfig& config);
 
 /// As JSON on one line, for reports.

@@ -55,8 +55,9 @@ TEST(VortexConfigTest, ErrorsNameKeyValueAndNearest) {
 
 TEST(VortexConfigTest, NamesWhatHasNoEffect) {
   EXPECT_EQ(fields_without_effect({}), "");
-  const auto c = parse_vortex_config(R"({"topk_val": 3, "max_seq_lens": 20480, "attention_backend": "trtllm"})", "t");
-  EXPECT_EQ(fields_without_effect(**c), "max_seq_lens, attention_backend");
+  const auto c = parse_vortex_config(
+      R"({"topk_val": 3, "max_seq_lens": 20480, "workload_chunk_size": 64, "attention_backend": "trtllm"})", "t");
+  EXPECT_EQ(fields_without_effect(**c), "workload_chunk_size, attention_backend");
 }
 
 TEST(VortexConfigTest, LayersAreCheckedAgainstTheModel) {

@@ -1,0 +1,40 @@
+#include "engine/page_budget.h"
+
+#include <algorithm>
+
+namespace vortex {
+namespace {
+
+PolicyInput policy_input(const VortexConfig& config, int64_t pages) {
+  return {.cached_block_len = static_cast<int>(pages),
+          .topk_val = static_cast<int>(config.topk_val),
+          .block_reserved_bos = static_cast<int>(config.block_reserved_bos),
+          .block_reserved_eos = static_cast<int>(config.block_reserved_eos),
+          .topk_ratio = static_cast<float>(config.topk_ratio)};
+}
+
+}  // namespace
+
+int64_t default_budget(const VortexConfig& config, int64_t pages) {
+  const int64_t fixed = config.topk_val + config.block_reserved_bos + config.block_reserved_eos;
+  const auto share = static_cast<int64_t>(static_cast<float>(pages) * static_cast<float>(config.topk_ratio));
+  return std::max(fixed, share);
+}
+
+Result<PageBudget> PageBudget::create(const VortexConfig& config) {
+  PageBudget budget(config);
+  if (config.schedule_policy) {
+    VORTEX_ASSIGN_OR_RETURN(budget.policy_, SchedulePolicy::compile(*config.schedule_policy, policy_input(config, 0),
+                                                                    config.compilation_cache_dir));
+  }
+  return budget;
+}
+
+int64_t PageBudget::operator()(int64_t pages) const {
+  const int64_t reserved = config_.block_reserved_bos + config_.block_reserved_eos;
+  int64_t wanted = policy_ ? (*policy_)(policy_input(config_, pages)) : default_budget(config_, pages);
+  if (config_.max_topk_val) wanted = std::min(wanted, *config_.max_topk_val + reserved);
+  return std::clamp(wanted, std::min(reserved, pages), pages);
+}
+
+}  // namespace vortex
