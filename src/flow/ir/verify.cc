@@ -30,8 +30,13 @@ Status verify_extent(const Graph& graph, std::string_view what, int rows, int co
   const bool fits =
       rows >= 1 && rows <= kMaxExtent && cols >= 1 && cols <= kMaxExtent && int64_t{rows} * cols <= kMaxElements;
   if (fits) return {};
-  return fault(graph.name, fmt::format("{} has impossible shape [{}, {}]", what, rows, cols),
-               fmt::format("each axis from 1 to {}, {} elements at most", kMaxExtent, kMaxElements));
+  const GraphShape& shape = graph.shape;
+  return fault(graph.name,
+               fmt::format("{} has impossible shape [{}, {}] for group {}, head_dim {}, block_size {}", what, rows,
+                           cols, shape.group, shape.head_dim, shape.page_tokens),
+               rows == 0 || cols == 0
+                   ? "an axis is empty: this flow needs a larger block_size or head_dim"
+                   : fmt::format("each axis from 1 to {}, {} elements at most", kMaxExtent, kMaxElements));
 }
 
 Status verify_field(const Graph& graph, size_t index) {

@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kNodesARule = 8;  // more than any rule adds by itself
 constexpr Type kScore{Format::kRagged, 1, 1};
 
-bool ends_in_order(Op op) { return op == Op::kTopK || op == Op::kApproxTopK || op == Op::kTopKSet; }
+/// Not approxTopK: its bins are of the score's bits, so that another score of the same order fills them differently.
+bool ends_in_order(Op op) { return op == Op::kTopK || op == Op::kTopKSet; }
 
 GraphBuilder start_again(const Graph& graph) {
   auto builder = GraphBuilder::start(graph.name, graph.shape, graph.fields);
@@ -103,6 +104,13 @@ ValueId Rewriter::settle_score(Op output, ValueId score) {
     }
   }
   return score;
+}
+
+bool Rewriter::is_coded(ValueId v) const {
+  const int declared = value_field(side_, v) - builder_.graph().base_fields();
+  if (!is_paged(v) || declared < 0) return false;
+  const Storage storage = builder_.graph().fields[static_cast<size_t>(declared)].storage;
+  return storage == Storage::kInt4 || storage == Storage::kInt2 || storage == Storage::kInt1;
 }
 
 std::optional<Node> Rewriter::maker(ValueId v) const {

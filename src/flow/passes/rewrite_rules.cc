@@ -127,7 +127,7 @@ Answer sum_of_products(Rewriter& r, const Node& n) {
   ValueId x = product->inputs[0], y = product->inputs[1];
   if (!r.is_batched(x)) std::swap(x, y);
   const Type tx = r.type(x), ty = r.type(y);
-  if (!r.is_batched(x) || r.is_batched(y) || tx.cols != ty.cols) return {};
+  if (!r.is_batched(x) || r.is_batched(y) || tx.cols != ty.cols || r.is_coded(y)) return {};
   if (tx.rows == 1) return r.make(Op::kGemm, {x, y}, {});
   if (ty.rows != 1) return {};
   return reshape(r, r.make(Op::kGemm, {x, y}, {}), tx.rows, 1);
@@ -245,8 +245,8 @@ constexpr std::array kRules = {
     RewriteRule{"kron_of_one", Keeps::kValue, "Kron(x, y) where one axis of each pair is 1", "Multiply(x, y)",
                 "the product of sizes n and 1 is a broadcast", kron_of_one},
     RewriteRule{"gemv", Keeps::kValue, "GeMV(x, y)", "GeMM(x, y)", "GeMV is GeMM of single rows", gemv},
-    RewriteRule{"sum_of_products", Keeps::kValue, "Sum(Multiply(b, y), 2)", "GeMM(b, y), reshaped",
-                "both are sum over d of b[d] * y[d]", sum_of_products},
+    RewriteRule{"sum_of_products", Keeps::kValue, "Sum(Multiply(b, y), 2), y not of few-bit codes",
+                "GeMM(b, y), reshaped", "both are sum over d of b[d] * y[d]", sum_of_products},
     RewriteRule{"mean_of_products", Keeps::kValue, "Mean(GeMM(b, y), 2), or Sum", "GeMM(Mean(b, 1), y)",
                 "a product is linear: the mean of <b_h, y> is <mean of b_h, y>", mean_of_products},
     RewriteRule{"scaled_product", Keeps::kValue, "Add_Mul(GeMM(b, y), alpha = 0)", "GeMM(Add_Mul(b), y)",

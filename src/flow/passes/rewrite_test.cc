@@ -41,17 +41,18 @@ std::string to_json(const std::string& program) {
   return out;
 }
 
-/// Group 4, head_dim 64, pages of 16; fields c, d [1, 64], s [1, 1] and p [2, 64].
+/// Group 4, head_dim 64, pages of 16; fields c, d [1, 64], s [1, 1], p [2, 64] and z [1, 64] of 2-bit codes.
 Graph graph_of(const std::string& indexer) {
   auto graph = read_json(R"({"format": "vortex-flow/1", "name": "probe",
     "shape": {"group": 4, "head_dim": 64, "page_tokens": 16, "attention": "gqa"},
     "fields": [{"name": "c", "rows": 1, "cols": 64}, {"name": "d", "rows": 1, "cols": 64},
-               {"name": "s", "rows": 1, "cols": 1}, {"name": "p", "rows": 2, "cols": 64}],
+               {"name": "s", "rows": 1, "cols": 1}, {"name": "p", "rows": 2, "cols": 64},
+               {"name": "z", "rows": 1, "cols": 64, "storage": "int2"}],
     "cache": [{"op": "MaxInterleave", "inputs": ["@k"], "dim": 1, "k": 16}, {"op": "Min", "inputs": ["@k"], "dim": 1},
               {"op": "Write", "inputs": ["%0"], "field": "c"}, {"op": "Write", "inputs": ["%1"], "field": "d"},
               {"op": "Fill", "inputs": [], "field": "s"},
               {"op": "MaxInterleave", "inputs": ["@k"], "dim": 1, "k": 8},
-              {"op": "Write", "inputs": ["%5"], "field": "p"}],
+              {"op": "Write", "inputs": ["%5"], "field": "p"}, {"op": "Write", "inputs": ["%1"], "field": "z"}],
     "indexer": [)" + to_json(indexer) +
                              "]}",
                          "probe.json");
@@ -122,8 +123,8 @@ const Case kCases[] = {
      "%3 = Multiply(%1, @d); %4 = Maximum(%2, %3); %5 = Sum(%4, dim=2); %6 = Max(%5, dim=1); topK(%6)"},
     {"shift", "Mean q dim=1; GeMM %0 @c; Mean %1 dim=0; Add %1 %2 beta=-1; top_p %3 mass=0.9 at_least=1 at_most=8",
      "%0 = Mean(q, dim=1); %1 = GeMM(%0, @c); top_p(%1, at_least=1, at_most=8, mass=0.9)"},
-    {"rising_line", "Mean q dim=1; GeMM %0 @c; Max %1 dim=0; Add %2 %1 beta=3; approxTopK %3 tolerate_ratio=0.5",
-     "%0 = Mean(q, dim=1); %1 = GeMM(%0, @c); approxTopK(%1, tolerate_ratio=0.5)"},
+    {"rising_line", "Mean q dim=1; GeMM %0 @c; Max %1 dim=0; Add %2 %1 beta=3; topK %3",
+     "%0 = Mean(q, dim=1); %1 = GeMM(%0, @c); topK(%1)"},
     {"positive_factor", "Mean q dim=1; GeMM %0 @c; Max %1 dim=0; Exp %2; Multiply %3 %1; topK %4",
      "%0 = Mean(q, dim=1); %1 = GeMM(%0, @c); topK(%1)"},
     {"rising_function", "Mean q dim=1; GeMM %0 @c; Sigmoid %1 beta=-1; topK %2",
@@ -179,11 +180,15 @@ TEST(Rewrite, WhatMustStay) {
       // the mass of top_p depends on the scale
       "Mean q dim=1; GeMM %0 @c; Max %1 dim=0; Add %1 %2 alpha=2; top_p %3 mass=0.9 at_least=1 at_most=8",
       "Mean q dim=1; GeMM %0 @c; Softmax %1 dim=0; top_p %2 mass=0.9 at_least=1 at_most=8",
+      // the bins of approxTopK depend on the score's bits
+      "Mean q dim=1; GeMM %0 @c; Exp %1; approxTopK %2 tolerate_ratio=0.5",
       // a softmax a head is not one order
       "GeMM q @c; Softmax %0 dim=0; Max %1 dim=2; topK %2",
       // a mask with a negative factor
       "Multiply q @c; Multiply q @d; Maximum %0 %1; MaskSlice %2 start=0 end=8 dim=2 alpha=-1 beta=1; Multiply %2 %3; "
       "Sum %4 dim=2; Max %5 dim=1; topK %6",
+      // a product with codes rounds the query to 8 bits, a sum of products does not
+      "Multiply q @z; Sum %0 dim=2; Max %1 dim=1; topK %2",
       // saved
       "Mean q dim=1; GeMM %0 @c; Mean %1 dim=0; Add %1 %2 beta=-1; Save %3 field=s; topK %3",
       "Mean q dim=1; GeMM %0 @c; Reshape %1 rows=1 cols=1; Save %2 field=s; topK %2",

@@ -16,8 +16,8 @@ class Rewriter;
 /// What a rewrite keeps of the value it replaces, for finite numbers and exact arithmetic.
 enum class Keeps : uint8_t {
   kValue,  // the value itself: any reader may get the new one
-  kShift,  // up to a number that is the same for all middle pages: what any output op selects by
-  kOrder,  // the order of the middle pages and its ties: what topK, approxTopK and TopK select by
+  kShift,  // up to a number that is the same for all middle pages: what topK, TopK and top_p select by
+  kOrder,  // the order of the middle pages and its ties: what topK and TopK select by
 };
 
 /// A row of the rewrite table (rewrite_rules.cc).
@@ -42,6 +42,8 @@ class Rewriter {
   const Type& type(ValueId v) const { return program().type(v); }
   bool is_batched(ValueId v) const { return type(v).format == Format::kBatched; }
   bool is_paged(ValueId v) const { return type(v).format == Format::kPaged; }
+  /// A field of few-bit codes: a product rounds its batched side to 8 bits (graph.h), other ops read the values.
+  bool is_coded(ValueId v) const;
   /// The node that makes `v` for one reader only; nothing for inputs, for values with several readers (the work would
   /// be done twice) and for those that Save keeps (state changes no more than the flow's author wrote).
   std::optional<Node> maker(ValueId v) const;
