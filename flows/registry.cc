@@ -8,25 +8,25 @@
 
 namespace vortex::flows {
 
-extern const BuiltinFlow builtin_BlockSparse;
-extern const BuiltinFlow builtin_GqaBlockSparse;
-extern const BuiltinFlow builtin_GqaQuest;
-extern const BuiltinFlow builtin_Lserve;
-extern const BuiltinFlow builtin_LserveCentroid;
-extern const BuiltinFlow builtin_MaskedQuest;
-extern const BuiltinFlow builtin_CenteredBlockSparse;
-extern const BuiltinFlow builtin_RunningAverage;
-extern const BuiltinFlow builtin_ValueEnergy;
-extern const BuiltinFlow builtin_MeanStd;
-extern const BuiltinFlow builtin_QuestSubpage;
-extern const BuiltinFlow builtin_Sketch1;
-extern const BuiltinFlow builtin_Sketch2;
-extern const BuiltinFlow builtin_Sketch2Mass;
+extern const FlowEntry builtin_BlockSparse;
+extern const FlowEntry builtin_GqaBlockSparse;
+extern const FlowEntry builtin_GqaQuest;
+extern const FlowEntry builtin_Lserve;
+extern const FlowEntry builtin_LserveCentroid;
+extern const FlowEntry builtin_MaskedQuest;
+extern const FlowEntry builtin_CenteredBlockSparse;
+extern const FlowEntry builtin_RunningAverage;
+extern const FlowEntry builtin_ValueEnergy;
+extern const FlowEntry builtin_MeanStd;
+extern const FlowEntry builtin_QuestSubpage;
+extern const FlowEntry builtin_Sketch1;
+extern const FlowEntry builtin_Sketch2;
+extern const FlowEntry builtin_Sketch2Mass;
 
 namespace {
 
 struct Entry {
-  const BuiltinFlow* flow;
+  const FlowEntry* flow;
   std::string_view summary;
 };
 

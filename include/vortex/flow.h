@@ -214,22 +214,52 @@ Score unite(const PageSet& a, const PageSet& b, VORTEX_AT);
 
 }  // namespace vortex
 
-/// Gives a flow its name; the last line of its file, one flow a file. In a shared object it exports the two symbols
-/// that the engine looks up; in the engine's own flows/ it defines the registry entry.
-#ifdef VORTEX_BUILTIN_FLOWS
-#define VORTEX_FLOW(name, Class)                                                                                   \
-  namespace vortex::flows {                                                                                        \
-  extern const BuiltinFlow builtin_##Class;                                                                        \
-  const BuiltinFlow builtin_##Class = {name, []() -> std::unique_ptr<Flow> { return std::make_unique<Class>(); }}; \
-  }
-namespace vortex::flows {
-struct BuiltinFlow {
+/// VORTEX_FLOW gives a flow its name: the last line of its file. In a shared object it leaves an entry that the engine
+/// finds through the functions below; no code runs before the engine asks. In the engine's own flows/ it defines
+/// the entry that flows/registry.cc lists.
+namespace vortex {
+struct FlowEntry {
   const char* name;
   std::unique_ptr<Flow> (*make)();
 };
-}  // namespace vortex::flows
+using FlowList = const FlowEntry* const*;
+struct FlowExports {
+  const char* (*abi)();
+  FlowList (*begin)();
+  FlowList (*end)();
+};
+}  // namespace vortex
+
+#ifdef VORTEX_BUILTIN_FLOWS
+#define VORTEX_FLOW(name, Class)                                                                                 \
+  namespace vortex::flows {                                                                                      \
+  extern const FlowEntry builtin_##Class;                                                                        \
+  const FlowEntry builtin_##Class = {name, []() -> std::unique_ptr<Flow> { return std::make_unique<Class>(); }}; \
+  }
 #else
-#define VORTEX_FLOW(name, Class)                                                                    \
-  extern "C" __attribute__((visibility("default"))) const char* vortex_flow_name() { return name; } \
-  extern "C" __attribute__((visibility("default"))) vortex::Flow* vortex_flow_create() { return new Class; }
+/// What a shared object was built against. It changes with everything above that compiled code depends on.
+#define VORTEX_FLOW_ABI "vortex-flow-abi/1"
+
+#define VORTEX_FLOW_EXPORT extern "C" __attribute__((visibility("default"))) inline
+
+// The linker gathers the entries of all files into one list and names its two ends.
+extern "C" __attribute__((weak, visibility("hidden"))) const vortex::FlowEntry* const __start_vortex_flows[];
+extern "C" __attribute__((weak, visibility("hidden"))) const vortex::FlowEntry* const __stop_vortex_flows[];
+
+VORTEX_FLOW_EXPORT const char* vortex_flow_abi() { return VORTEX_FLOW_ABI; }
+VORTEX_FLOW_EXPORT vortex::FlowList vortex_flows_begin() { return __start_vortex_flows; }
+VORTEX_FLOW_EXPORT vortex::FlowList vortex_flows_end() { return __stop_vortex_flows; }
+
+#undef VORTEX_FLOW_EXPORT
+
+#define VORTEX_FLOW(name, Class) VORTEX_FLOW_NUMBERED(name, Class, __COUNTER__)
+#define VORTEX_FLOW_NUMBERED(name, Class, number) VORTEX_FLOW_ENTRY(name, Class, number)
+// Exports refer to the functions, so that they are compiled where there is a flow and nowhere else.
+#define VORTEX_FLOW_ENTRY(name, Class, number)                                                                       \
+  static const vortex::FlowEntry vortex_flow_##number = {                                                            \
+      name, []() -> std::unique_ptr<vortex::Flow> { return std::make_unique<Class>(); }};                            \
+  __attribute__((used, section("vortex_flows"))) static const vortex::FlowEntry* const vortex_flow_listed_##number = \
+      &vortex_flow_##number;                                                                                         \
+  __attribute__((used)) static const vortex::FlowExports vortex_flow_exports_##number = {                            \
+      vortex_flow_abi, vortex_flows_begin, vortex_flows_end};
 #endif

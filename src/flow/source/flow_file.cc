@@ -2,10 +2,14 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/files.h"
+#include "flow/frontend/trace.h"
 #include "flow/ir/json.h"
+#include "flow/source/build.h"
+#include "flow/source/plugin.h"
 
 namespace vortex::flow {
 namespace {
@@ -33,6 +37,21 @@ class GraphSource final : public FlowSource {
   const std::string path_;
 };
 
+/// The flows of a shared object, recorded anew for every shape.
+class PluginSource final : public FlowSource {
+ public:
+  PluginSource(Plugin plugin, std::string name) : plugin_(std::move(plugin)), name_(std::move(name)) {}
+  const std::string& name() const override { return name_; }
+  Result<Graph> trace(const GraphShape& shape) const override {
+    VORTEX_ASSIGN_OR_RETURN(const auto flow, plugin_.make(name_));
+    return flow::trace(*flow, name_, shape);
+  }
+
+ private:
+  const Plugin plugin_;
+  const std::string name_;
+};
+
 Error no_such_flow(const std::string& path, const std::string& name, const std::string& there) {
   return {ErrorCode::kConfiguration, path, fmt::format("no flow '{}' in this file", name.substr(0, 100)),
           "it has " + there};
@@ -45,6 +64,36 @@ Result<std::unique_ptr<FlowSource>> load_json(const std::string& path, const std
   return std::unique_ptr<FlowSource>(std::make_unique<GraphSource>(std::move(graph), path));
 }
 
+std::string joined(const std::vector<std::string_view>& names) {
+  std::string list;
+  for (std::string_view name : names) list += fmt::format("{}{}", list.empty() ? "" : ", ", name);
+  return list;
+}
+
+/// `path` is what the user wrote, `library` the shared object made from it.
+Result<std::unique_ptr<FlowSource>> load_plugin(const std::string& path, const std::string& library,
+                                                const std::optional<std::string>& name) {
+  auto plugin = Plugin::open(library);
+  if (!plugin.ok()) {
+    Error error = plugin.error();
+    error.where = path;
+    return error;
+  }
+  const auto names = plugin->names();
+  if (!name && names.size() != 1)
+    return Error{ErrorCode::kConfiguration, path, fmt::format("has {} flows: {}", names.size(), joined(names)),
+                 "name one in module_name"};
+  const std::string chosen = name ? *name : std::string(names[0]);
+  if (std::find(names.begin(), names.end(), chosen) == names.end()) return no_such_flow(path, chosen, joined(names));
+  return std::unique_ptr<FlowSource>(std::make_unique<PluginSource>(std::move(plugin).value(), chosen));
+}
+
+Result<std::unique_ptr<FlowSource>> load_source(const std::string& path, const std::optional<std::string>& name,
+                                                const std::optional<std::string>& cache_dir) {
+  VORTEX_ASSIGN_OR_RETURN(const fs::path library, build_flow(path, cache_dir));
+  return load_plugin(path, library.string(), name);
+}
+
 Status check_is_file(const std::string& path) {
   std::error_code failure;
   if (fs::is_regular_file(path, failure)) return {};
@@ -55,9 +104,11 @@ Status check_is_file(const std::string& path) {
 }  // namespace
 
 Result<std::unique_ptr<FlowSource>> load_flow_file(const std::string& path, const std::optional<std::string>& name,
-                                                   const std::optional<std::string>&) {
+                                                   const std::optional<std::string>& cache_dir) {
   VORTEX_RETURN_IF_ERROR(check_is_file(path));
   const std::string suffix = fs::path(path).extension();
+  if (suffix == ".cc" || suffix == ".cpp") return load_source(path, name, cache_dir);
+  if (suffix == ".so") return load_plugin(path, path, name);
   if (suffix == ".json") return load_json(path, name);
   if (suffix == ".py")
     return Error{ErrorCode::kUnsupported, path, "a flow in Python needs the Python front end, which is not there yet",
