@@ -1,22 +1,28 @@
 #include "flow/frontend/trace.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <exception>
 
+#include "base/nearest_name.h"
 #include "flow/frontend/tracer.h"
 
 namespace vortex::flow {
 namespace {
 
+Error unknown_storage(const Field& field, const std::string& flow) {
+  const std::vector<std::string_view> names = storage_names();
+  const std::string nearest = nearest_name_hint(field.shape.storage, names);
+  return {ErrorCode::kInvalidArgument, flow,
+          fmt::format("field '{}' has unknown storage '{}'", field.name, field.shape.storage),
+          nearest.empty() ? fmt::format("use one of {}", fmt::join(names, ", ")) : nearest};
+}
+
 Result<std::vector<FieldDecl>> to_declarations(const Fields& fields, const std::string& name) {
   std::vector<FieldDecl> out;
   for (const Field& field : fields) {
     const auto storage = parse_storage(field.shape.storage);
-    if (!storage)
-      return Error{ErrorCode::kInvalidArgument, name,
-                   fmt::format("field '{}' has unknown storage '{}'", field.name, field.shape.storage),
-                   "use one of " + storage_names()};
+    if (!storage) return unknown_storage(field, name);
     out.push_back({field.name, field.shape.rows, field.shape.cols, *storage});
   }
   return out;

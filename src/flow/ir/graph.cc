@@ -45,9 +45,9 @@ std::optional<Storage> parse_storage(std::string_view name) {
   return std::nullopt;
 }
 
-std::string storage_names() {
-  std::string names;
-  for (const StorageName& s : kStorages) names += (names.empty() ? "" : ", ") + std::string(s.name);
+std::vector<std::string_view> storage_names() {
+  std::vector<std::string_view> names;
+  for (const StorageName& s : kStorages) names.push_back(s.name);
   return names;
 }
 

@@ -64,8 +64,8 @@ std::string to_string(const Type& type, Side side);
 enum class Storage : uint8_t { kFlow, kF32, kBF16, kF16, kF8E4M3, kF8E5M2, kInt8, kInt4, kInt2, kInt1 };
 std::string_view storage_name(Storage storage);
 std::optional<Storage> parse_storage(std::string_view name);
-/// "flow, float32, ..." in that order.
-std::string storage_names();
+/// All of them, in that order.
+std::vector<std::string_view> storage_names();
 
 /// A field that the flow declares, beside the base fields.
 struct FieldDecl {

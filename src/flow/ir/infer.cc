@@ -208,11 +208,11 @@ class Inference {
   }
 
   Answer output() const {
-    if (in_[0] != Type{Format::kRagged, 1, 1})
-      return fault("the score must be ragged [S, 1, 1]",
-                   in_[0].format == Format::kBatched ? "a batched score is the same for every page"
-                                                     : "reduce the inner axes, for instance with Max(1) and Max(2)");
-    return std::optional<Type>();
+    if (in_[0] == Type{Format::kRagged, 1, 1}) return std::optional<Type>();
+    const char* hint = in_[0].format == Format::kBatched ? "a batched score is the same for every page"
+                       : in_[0].format == Format::kPaged ? "Load the field first"
+                                                         : "reduce the inner axes, for instance with Max(1) and Max(2)";
+    return fault("the score must be ragged [S, 1, 1]", hint);
   }
 
   Side side_;
