@@ -32,6 +32,8 @@ std::unique_ptr<Command> make_run_command();
 std::unique_ptr<Command> make_chat_command();
 std::unique_ptr<Command> make_bench_latency_command();
 std::unique_ptr<Command> make_eval_recall_command();
+std::unique_ptr<Command> make_eval_ruler_command();
+std::unique_ptr<Command> make_eval_fidelity_command();
 std::unique_ptr<Command> make_flow_list_command();
 std::unique_ptr<Command> make_demo_command();
 std::unique_ptr<Command> make_inspect_command();

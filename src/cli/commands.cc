@@ -8,6 +8,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_chat_command());
   commands.push_back(make_bench_latency_command());
   commands.push_back(make_eval_recall_command());
+  commands.push_back(make_eval_ruler_command());
+  commands.push_back(make_eval_fidelity_command());
   commands.push_back(make_flow_list_command());
   commands.push_back(make_pull_command());
   commands.push_back(make_list_command());

@@ -15,11 +15,20 @@ Result<std::string> config_text(const std::string& argument) {
 
 }  // namespace
 
+Result<std::optional<VortexConfig>> read_vortex_config(const std::string& argument) {
+  VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(argument));
+  return parse_vortex_config(text, argument.starts_with('@') ? argument.substr(1) : "--vortex-config");
+}
+
 void ModelOptions::add_to(CLI::App& app, bool positional) {
-  const char* help = "A folder in Hugging Face form, a .gguf, org/name[@revision][:QUANT] or a catalogue name";
-  app.add_option(positional ? "model" : "--model,-m", model, help)->required();
+  add_model_to(app, positional);
   app.add_option("--flow", flow, "Sparse attention under this flow (see vortex flow list)");
   app.add_option("--vortex-config", vortex_config, "Sparse attention settings as JSON, or @FILE");
+}
+
+void ModelOptions::add_model_to(CLI::App& app, bool positional) {
+  const char* help = "A folder in Hugging Face form, a .gguf, org/name[@revision][:QUANT] or a catalogue name";
+  app.add_option(positional ? "model" : "--model,-m", model, help)->required();
   app.add_flag("--offline", offline, "Use only what is on this machine");
   app.add_flag("--quiet,-q", quiet, "No progress on stderr");
 }
@@ -28,9 +37,7 @@ Result<EngineOptions> ModelOptions::engine_options(const Settings& settings) con
   VORTEX_ASSIGN_OR_RETURN(EngineOptions options, vortex::engine_options(settings));
   options.model = model;
   if (vortex_config) {
-    VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(*vortex_config));
-    const std::string where = vortex_config->starts_with('@') ? vortex_config->substr(1) : "--vortex-config";
-    VORTEX_ASSIGN_OR_RETURN(options.vortex, parse_vortex_config(text, where));
+    VORTEX_ASSIGN_OR_RETURN(options.vortex, read_vortex_config(*vortex_config));
   }
   if (flow) {
     if (!options.vortex) options.vortex.emplace();
@@ -44,12 +51,17 @@ Result<std::unique_ptr<Engine>> ModelOptions::start(const Settings& settings) co
   return start(std::move(options));
 }
 
-Result<std::unique_ptr<Engine>> ModelOptions::start(EngineOptions options) const {
+Status ModelOptions::resolve(EngineOptions* options) const {
   DownloadBars bars(quiet);
   ResolveOptions resolve;
   resolve.offline = offline;
   resolve.progress = bars.callback();
-  VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(options.model, resolve));
+  VORTEX_ASSIGN_OR_RETURN(options->model, resolve_model(options->model, resolve));
+  return {};
+}
+
+Result<std::unique_ptr<Engine>> ModelOptions::start(EngineOptions options) const {
+  VORTEX_RETURN_IF_ERROR(resolve(&options));
   return Engine::create(options);
 }
 

@@ -11,6 +11,10 @@
 
 namespace vortex::cli {
 
+/// What --vortex-config was given: JSON, or @FILE. kConfiguration naming the key or the file; null when the original's
+/// `enable_vortex_sparsity` says no.
+Result<std::optional<VortexConfig>> read_vortex_config(const std::string& argument);
+
 struct ModelOptions {
   std::string model;
   std::optional<std::string> flow;  // --flow NAME|FILE, short for {"module_name": NAME} or {"module_path": FILE}
@@ -20,11 +24,16 @@ struct ModelOptions {
 
   /// `positional`: the model is the first argument; otherwise it is --model.
   void add_to(CLI::App& app, bool positional);
+  /// The same without --flow and --vortex-config, for commands that take several.
+  void add_model_to(CLI::App& app, bool positional);
 
   /// The engine's options with the model's name still unresolved.
   Result<EngineOptions> engine_options(const Settings& settings) const;
 
-  /// Finds the model (fetching it when need be) and starts an engine on it.
+  /// Finds the model, fetching it when need be: `options.model` becomes its path.
+  Status resolve(EngineOptions* options) const;
+
+  /// Finds the model and starts an engine on it.
   Result<std::unique_ptr<Engine>> start(const Settings& settings) const;
   Result<std::unique_ptr<Engine>> start(EngineOptions options) const;
 };

@@ -15,7 +15,7 @@ struct RecallRow {
   std::string answer;  // right when the generated text contains it
   std::string task;
   int64_t length = 0;  // nominal context length
-  int64_t line = 0;    // in the file, from 1
+  std::string where;   // "FILE:LINE"
 };
 
 /// kNotFound, or kDataLoss naming file and line.

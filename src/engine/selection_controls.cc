@@ -1,7 +1,9 @@
 #include "engine/selection_controls.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
+#include <optional>
 
 namespace vortex {
 namespace {
@@ -72,33 +74,40 @@ class RandomPages final : public model::SelectionHook {
 
 class AllPages final : public model::SelectionHook {
  public:
-  explicit AllPages(uint64_t seed) : random_(seed) {}
+  explicit AllPages(std::optional<uint64_t> shuffle_seed) {
+    if (shuffle_seed) random_.emplace(*shuffle_seed);
+  }
 
   void on_selection(const model::Selection& selection, PageList* list) override {
     list_all_pages(*selection.plan, *selection.pages, list);
+    if (!random_) return;
     for (int row = 0; row < list->rows(); ++row) {
       const auto begin = static_cast<size_t>(list->offsets[static_cast<size_t>(row)]);
       const auto rest = static_cast<int64_t>(list->row(row).size()) - 1;  // the last page stays last
-      shuffle_head(&random_, list->pages.data() + begin, rest, rest);
+      shuffle_head(&*random_, list->pages.data() + begin, rest, rest);
     }
   }
 
  private:
-  sample::Random random_;
+  std::optional<sample::Random> random_;  // absent: in order
 };
+
+constexpr std::string_view kControls[] = {"oracle", "random", "all", "shuffled"};
 
 }  // namespace
 
-bool is_control(std::string_view name) { return name == "oracle" || name == "random" || name == "all"; }
+bool is_control(std::string_view name) { return std::ranges::find(kControls, name) != std::end(kControls); }
 
 std::string_view controls_help() {
-  return "oracle (best pages by the true attention), random, all (every page through the sparse path)";
+  return "oracle (best pages by the true attention), random, all (every page by the sparse path), shuffled (all, out "
+         "of order)";
 }
 
 std::unique_ptr<model::SelectionHook> make_control(std::string_view name, WorkerPool* pool, uint64_t seed) {
   if (name == "oracle") return std::make_unique<BestPages>(pool);
   if (name == "random") return std::make_unique<RandomPages>(seed);
-  if (name == "all") return std::make_unique<AllPages>(seed);
+  if (name == "all") return std::make_unique<AllPages>(std::nullopt);
+  if (name == "shuffled") return std::make_unique<AllPages>(seed);
   return nullptr;
 }
 

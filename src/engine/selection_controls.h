@@ -13,7 +13,8 @@
 namespace vortex {
 
 /// Names that stand in for a flow's: "oracle" (the pages with the most attention mass: the best any flow can do),
-/// "random" (the worst that makes sense), "all" (every page, in random order, through the path of sparse attention).
+/// "random" (the worst that makes sense), "all" (every page, by the path of sparse attention: no error of its own),
+/// "shuffled" (the same out of order: what rounding alone does).
 bool is_control(std::string_view name);
 /// The controls on one line, for --help.
 std::string_view controls_help();
