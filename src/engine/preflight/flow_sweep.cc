@@ -1,0 +1,97 @@
+#include "engine/preflight/flow_sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+
+#include "base/worker_pool.h"
+#include "flow/flow.h"
+
+namespace vortex {
+namespace {
+
+constexpr std::array kGroups = {1, 2, 4, 8, 16};
+constexpr std::array kHeadDims = {32, 64, 128};
+constexpr std::array kPages = {4, 8, 16, 32, 64, 128};
+constexpr size_t kListedShapes = 3;
+
+Status compile_for(const flow::FlowSource& source, const flow::GraphShape& shape, DType dtype, WorkerPool* pool) {
+  VORTEX_ASSIGN_OR_RETURN(flow::Graph graph, source.trace(shape));
+  flow::FlowOptions options;
+  options.dtype = dtype;
+  const flow::FlowShape sizes{shape.group, shape.head_dim, shape.page_tokens, DType::kBF16};
+  const auto compiled = flow::CompiledFlow::compile(std::move(graph), sizes, options, pool);
+  if (!compiled.ok()) return compiled.error();
+  return {};
+}
+
+/// The message without its numbers: what tells two reasons apart.
+std::string reason_of(const Error& error) {
+  std::string reason = error.where + error.message;
+  std::erase_if(reason, [](unsigned char c) { return std::isdigit(c) != 0; });
+  return reason;
+}
+
+void add_failure(const Error& error, const flow::GraphShape& shape, std::vector<SweepFailure>* failures) {
+  const auto same = [&](const SweepFailure& f) { return reason_of(f.error) == reason_of(error); };
+  auto found = std::find_if(failures->begin(), failures->end(), same);
+  if (found == failures->end()) found = failures->insert(found, SweepFailure{error, {}});
+  found->shapes.push_back(shape);
+}
+
+/// "page 4, 8 tokens", or nothing when all values of the axis fail.
+template <size_t kCount>
+std::string axis_text(const char* before, const char* after, const std::set<int>& values,
+                      const std::array<int, kCount>&) {
+  if (values.size() == kCount) return "";
+  return fmt::format("{} {}{}", before, fmt::join(values, ", "), after);
+}
+
+}  // namespace
+
+int Sweep::failed() const {
+  size_t count = 0;
+  for (const SweepFailure& failure : failures) count += failure.shapes.size();
+  return static_cast<int>(count);
+}
+
+Sweep sweep_flow(const flow::FlowSource& source, DType dtype) {
+  WorkerPool pool(1);
+  Sweep sweep;
+  for (int group : kGroups)
+    for (int head_dim : kHeadDims)
+      for (int page : kPages) {
+        const flow::GraphShape shape{group, head_dim, page, false};
+        const Status compiled = compile_for(source, shape, dtype, &pool);
+        ++sweep.shapes;
+        if (!compiled.ok()) add_failure(compiled.error(), shape, &sweep.failures);
+      }
+  return sweep;
+}
+
+std::string describe_shapes(const std::vector<flow::GraphShape>& shapes) {
+  std::set<int> groups, head_dims, pages;
+  for (const flow::GraphShape& shape : shapes) {
+    groups.insert(shape.group);
+    head_dims.insert(shape.head_dim);
+    pages.insert(shape.page_tokens);
+  }
+  if (groups.size() * head_dims.size() * pages.size() == shapes.size()) {
+    std::vector<std::string> axes = {axis_text("group", "", groups, kGroups),
+                                     axis_text("head_dim", "", head_dims, kHeadDims),
+                                     axis_text("block_size", "", pages, kPages)};
+    std::erase(axes, "");
+    return axes.empty() ? "every shape" : fmt::format("{}", fmt::join(axes, " with "));
+  }
+  std::string text;
+  for (size_t i = 0; i < std::min(shapes.size(), kListedShapes); ++i)
+    text += fmt::format("{}group {} head_dim {} block_size {}", i == 0 ? "" : ", ", shapes[i].group, shapes[i].head_dim,
+                        shapes[i].page_tokens);
+  if (shapes.size() > kListedShapes) text += fmt::format(" and {} more", shapes.size() - kListedShapes);
+  return text;
+}
+
+}  // namespace vortex
