@@ -3,6 +3,9 @@
 #include <cstdlib>
 #include <vector>
 
+#include "base/files.h"
+#include "flow/ir/json.h"
+#include "flow/source/plugin.h"
 #include "toolchain/host_compiler.h"
 
 namespace vortex::flow {
@@ -31,6 +34,23 @@ Result<fs::path> build_flow(const std::string& source, const std::optional<std::
   VORTEX_ASSIGN_OR_RETURN(const auto cache, toolchain::CodeCache::open(folder));
   // A flow runs once, when it is recorded: compiling it quickly is worth more than running it quickly.
   return compiler.compile_file(source, {"-O1", "-I" + include.string()}, cache);
+}
+
+Result<std::vector<std::string>> build_flow_library(const std::string& source, const fs::path& library) {
+  VORTEX_ASSIGN_OR_RETURN(const fs::path built, build_flow(source, std::nullopt));
+  VORTEX_ASSIGN_OR_RETURN(const Plugin plugin, Plugin::open(built.string(), source));
+  constexpr int64_t kMaxBytes = int64_t{256} << 20;
+  VORTEX_ASSIGN_OR_RETURN(const std::string bytes, read_small_file(built, kMaxBytes));
+  VORTEX_RETURN_IF_ERROR(write_file_atomically(fs::absolute(library), bytes));
+  const auto names = plugin.names();
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+Result<std::string> write_graph(const FlowRequest& request, const GraphShape& shape, const fs::path& path) {
+  VORTEX_ASSIGN_OR_RETURN(const auto source, load_flow_source(request));
+  VORTEX_ASSIGN_OR_RETURN(const Graph graph, source->trace(shape));
+  VORTEX_RETURN_IF_ERROR(write_file_atomically(fs::absolute(path), write_json(graph) + '\n'));
+  return graph.name;
 }
 
 }  // namespace vortex::flow

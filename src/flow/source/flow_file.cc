@@ -73,19 +73,14 @@ std::string joined(const std::vector<std::string_view>& names) {
 /// `path` is what the user wrote, `library` the shared object made from it.
 Result<std::unique_ptr<FlowSource>> load_plugin(const std::string& path, const std::string& library,
                                                 const std::optional<std::string>& name) {
-  auto plugin = Plugin::open(library);
-  if (!plugin.ok()) {
-    Error error = plugin.error();
-    error.where = path;
-    return error;
-  }
-  const auto names = plugin->names();
+  VORTEX_ASSIGN_OR_RETURN(Plugin plugin, Plugin::open(library, path));
+  const auto names = plugin.names();
   if (!name && names.size() != 1)
     return Error{ErrorCode::kConfiguration, path, fmt::format("has {} flows: {}", names.size(), joined(names)),
                  "name one in module_name"};
   const std::string chosen = name ? *name : std::string(names[0]);
   if (std::find(names.begin(), names.end(), chosen) == names.end()) return no_such_flow(path, chosen, joined(names));
-  return std::unique_ptr<FlowSource>(std::make_unique<PluginSource>(std::move(plugin).value(), chosen));
+  return std::unique_ptr<FlowSource>(std::make_unique<PluginSource>(std::move(plugin), chosen));
 }
 
 Result<std::unique_ptr<FlowSource>> load_source(const std::string& path, const std::optional<std::string>& name,

@@ -25,8 +25,8 @@ Error refused(const std::string& path, std::string message, std::string_view hin
 
 }  // namespace
 
-Result<Plugin> Plugin::open(const std::string& path) {
-  const auto library = toolchain::SharedLibrary::open(path);
+Result<Plugin> Plugin::open(const std::string& file, const std::string& path) {
+  const auto library = toolchain::SharedLibrary::open(file);
   if (!library.ok()) {
     const bool other_version = library.error().message.find("undefined symbol") != std::string::npos;
     return refused(path, library.error().message, other_version ? kRebuild : "");

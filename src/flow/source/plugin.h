@@ -13,9 +13,10 @@ namespace vortex::flow {
 
 class Plugin {
  public:
-  /// Opens a shared object that was made from files with VORTEX_FLOW. It stays loaded for the life of the process.
-  /// kConfiguration: it cannot be loaded, was built for another version of flow.h, has no flow.
-  static Result<Plugin> open(const std::string& path);
+  /// Opens a shared object that was made from files with VORTEX_FLOW; `path` names it in errors. It stays loaded for
+  /// the life of the process. kConfiguration: it cannot be loaded, was built for another version of flow.h, has no
+  /// flow.
+  static Result<Plugin> open(const std::string& file, const std::string& path);
 
   std::vector<std::string_view> names() const;
   /// A fresh flow; null when there is none of that name. Whatever its constructor throws is an Error.
