@@ -35,6 +35,8 @@ std::unique_ptr<Command> make_eval_recall_command();
 std::unique_ptr<Command> make_eval_ruler_command();
 std::unique_ptr<Command> make_eval_fidelity_command();
 std::unique_ptr<Command> make_flow_list_command();
+std::unique_ptr<Command> make_flow_new_command();
+std::unique_ptr<Command> make_flow_build_command();
 std::unique_ptr<Command> make_flow_check_command();
 std::unique_ptr<Command> make_flow_explain_command();
 std::unique_ptr<Command> make_demo_command();

@@ -11,6 +11,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_eval_ruler_command());
   commands.push_back(make_eval_fidelity_command());
   commands.push_back(make_flow_list_command());
+  commands.push_back(make_flow_new_command());
+  commands.push_back(make_flow_build_command());
   commands.push_back(make_flow_check_command());
   commands.push_back(make_flow_explain_command());
   commands.push_back(make_pull_command());
