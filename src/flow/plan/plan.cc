@@ -54,13 +54,16 @@ std::vector<FieldSpec> plan_fields(const Graph& graph, DType dtype, DType kv_dty
   return fields;
 }
 
-/// Group that reads a value last, by value.
+/// Group that reads a value last, by value. Scores are read when all groups have run.
 std::vector<int> last_use(const Program& program) {
   const std::vector<int> group = group_of_nodes(program);
   std::vector<int> last(program.values.size(), -1);
-  for (size_t n = 0; n < program.nodes.size(); ++n)
+  for (size_t n = 0; n < program.nodes.size(); ++n) {
+    const bool at_the_end = op_info(program.nodes[n].op).rule == TypeRule::kPageSet;
+    const int reader = at_the_end ? static_cast<int>(program.groups.size()) : group[n];
     for (ValueId v : program.nodes[n].inputs)
-      last[static_cast<size_t>(v)] = std::max(last[static_cast<size_t>(v)], group[n]);
+      last[static_cast<size_t>(v)] = std::max(last[static_cast<size_t>(v)], reader);
+  }
   return last;
 }
 
