@@ -3,6 +3,7 @@
 #include "cli/config_file.h"
 #include "cli/download_bars.h"
 #include "engine/flow_setup.h"
+#include "engine/preflight/preflight.h"
 #include "loader/hub/resolve.h"
 
 namespace vortex::cli {
@@ -17,12 +18,16 @@ Result<std::string> config_text(const std::string& argument) {
 
 Result<std::optional<VortexConfig>> read_vortex_config(const std::string& argument) {
   VORTEX_ASSIGN_OR_RETURN(const std::string text, config_text(argument));
-  return parse_vortex_config(text, argument.starts_with('@') ? argument.substr(1) : "--vortex-config");
+  if (!argument.starts_with('@')) return parse_vortex_config(text, "--vortex-config");
+  VORTEX_ASSIGN_OR_RETURN(auto config, parse_vortex_config(text, argument.substr(1)));
+  if (config) find_module_beside(argument.substr(1), &*config);
+  return config;
 }
 
 void ModelOptions::add_to(CLI::App& app, bool positional) {
   add_model_to(app, positional);
-  app.add_option("--flow", flow, "Sparse attention under this flow (see vortex flow list)");
+  app.add_option("--flow", flow,
+                 "Sparse attention under this flow: a name (vortex flow list) or a .cc, .so or .json file");
   app.add_option("--vortex-config", vortex_config, "Sparse attention settings as JSON, or @FILE");
 }
 

@@ -181,7 +181,7 @@ TEST(EngineStartTest, FlowsAndConfigs) {
             "module_name: no flow 'gqa_quest_sparse_atention' (did you mean 'gqa_quest_sparse_attention'?)");
   EXPECT_THAT(vortex_error([](VortexConfig& c) { c.module_name.reset(); }), HasSubstr("module_name"));
   EXPECT_THAT(vortex_error([](VortexConfig& c) { c.module_path = "flow.py"; }), HasSubstr("module_path"));
-  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.schedule_policy = "return 3;"; }), HasSubstr("schedule_policy"));
+  EXPECT_THAT(vortex_error([](VortexConfig& c) { c.schedule_policy = "retrun 3;"; }), HasSubstr("schedule_policy"));
   EXPECT_THAT(vortex_error([](VortexConfig& c) { c.layers_skip = std::vector<int64_t>{6}; }),
               AllOf(HasSubstr("layers_skip: 6"), HasSubstr("0 to 5")));
   EXPECT_THAT(vortex_error([](VortexConfig& c) { c.topk_val = 0; }), HasSubstr("topk_val: 0"));
