@@ -2,6 +2,9 @@
 // interpreter. In float32 the two differ only among pages whose scores are within rounding of each other.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "flow/flow.h"
 #include "flow/frontend/trace.h"
 #include "flow/ir/builder.h"
@@ -13,7 +16,16 @@
 namespace vortex::flow {
 namespace {
 
-constexpr double kTolerance = 1e-4;  // of the largest score: sums over a few hundred numbers in another order
+/// Of the largest score: sums over a few hundred numbers in another order. A product with codes rounds its query to
+/// 8 bits, where a rounding of float32 before it may take one channel to the next of 255 steps.
+double tolerance_of(const Graph& graph) {
+  const bool codes = std::any_of(graph.fields.begin(), graph.fields.end(),
+                                 [](const FieldDecl& f) { return storage_name(f.storage).starts_with("int"); });
+  return codes ? 4e-3 : 1e-4;
+}
+
+/// The other outputs take as many pages as their scores say: a rounding may change the count.
+bool ends_in_top_k(const Graph& graph) { return graph.indexer.nodes.back().op == Op::kTopK; }
 
 struct Selection {
   std::vector<std::vector<int>> pages;  // by row, ascending
@@ -40,7 +52,7 @@ Selection select(const Graph& graph, const WorldShape& shape, const PassOptions&
 }
 
 /// Pages that only one of the two chose have scores, as written, that are the border's but for rounding.
-void expect_same_selection(const Selection& written, const Selection& rewritten, int bos) {
+void expect_same_selection(const Selection& written, const Selection& rewritten, int bos, double tolerance) {
   ASSERT_EQ(written.pages.size(), rewritten.pages.size());
   for (size_t row = 0; row < written.pages.size(); ++row) {
     const auto& a = written.pages[row];
@@ -54,7 +66,7 @@ void expect_same_selection(const Selection& written, const Selection& rewritten,
     std::vector<int> different;
     std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(different));
     for (int j : different)
-      EXPECT_NEAR(score[static_cast<size_t>(j)], border, norm * kTolerance) << "row " << row << " page " << j;
+      EXPECT_NEAR(score[static_cast<size_t>(j)], border, norm * tolerance) << "row " << row << " page " << j;
   }
 }
 
@@ -70,8 +82,8 @@ Graph with_a_tail(const Graph& graph, std::mt19937* random) {
   for (const Node& n : graph.cache.nodes) add(kCache, n.op, n.inputs, n.attributes);
   ValueId score = kNoValue;
   for (const Node& n : graph.indexer.nodes) {
-    if (n.output != kNoValue) add(kIndexer, n.op, n.inputs, n.attributes);
-    if (n.output == kNoValue) score = n.inputs[0];
+    if (n.op != Op::kTopK) add(kIndexer, n.op, n.inputs, n.attributes);
+    if (n.op == Op::kTopK) score = n.inputs[0];
   }
   const auto number = [&](float low, float high) { return std::uniform_real_distribution<float>(low, high)(*random); };
   for (int i = 0; i < 3; ++i) {
@@ -113,15 +125,19 @@ WorldShape world_of(int group) {
 }
 
 TEST(RewriteOracle, RandomGraphsKeepTheirSelection) {
-  for (uint32_t seed = 0; seed < 300; ++seed) {
+  int compared = 0;
+  for (uint32_t seed = 0; seed < 600; ++seed) {
     std::mt19937 random(seed);
     const WorldShape shape = world_of(seed % 3 == 0 ? 1 : 4);
     Graph graph = random_graph({shape.group, shape.head_dim, shape.page_tokens, false}, seed);
+    if (!ends_in_top_k(graph)) continue;
+    ++compared;
     if (seed % 2 == 0) graph = with_a_tail(graph, &random);
     expect_same_selection(select(graph, shape, {{"rewrite", "common_subexpressions"}}, seed),
-                          select(graph, shape, {}, seed), shape.bos);
+                          select(graph, shape, {}, seed), shape.bos, tolerance_of(graph));
     if (testing::Test::HasFailure()) FAIL() << "seed " << seed << "\n" << print_graph(graph);
   }
+  EXPECT_GT(compared, 100);
 }
 
 TEST(RewriteOracle, ReadyMadeFlowsKeepTheirSelection) {
@@ -133,7 +149,7 @@ TEST(RewriteOracle, ReadyMadeFlowsKeepTheirSelection) {
       const auto graph = trace(*flow, std::string(info.name), {group, shape.head_dim, shape.page_tokens, false});
       ASSERT_TRUE(graph.ok()) << graph.error().to_string();
       expect_same_selection(select(*graph, shape, {{"rewrite", "common_subexpressions"}}, 3),
-                            select(*graph, shape, {}, 3), shape.bos);
+                            select(*graph, shape, {}, 3), shape.bos, tolerance_of(*graph));
     }
 }
 

@@ -17,6 +17,22 @@ constexpr Type kScore{Format::kRagged, 1, 1};
 /// Not approxTopK: its bins are of the score's bits, so that another score of the same order fills them differently.
 bool ends_in_order(Op op) { return op == Op::kTopK || op == Op::kTopKSet; }
 
+/// Rounding to it never swaps two numbers; the step of a row of codes may.
+bool keeps_order(Storage storage) {
+  return storage != Storage::kInt8 && storage != Storage::kInt4 && storage != Storage::kInt2 &&
+         storage != Storage::kInt1;
+}
+
+/// The node whose result forward_cache writes to a declared field; null for Fill.
+const Node* written_by(const Graph& graph, int declared) {
+  for (const Node& node : graph.cache.nodes) {
+    if (node.op != Op::kWrite || node.attributes.field != declared) continue;
+    const NodeId made = graph.cache.values[static_cast<size_t>(node.inputs[0])].producer;
+    return made < 0 ? nullptr : &graph.cache.node(made);
+  }
+  return nullptr;
+}
+
 GraphBuilder start_again(const Graph& graph) {
   auto builder = GraphBuilder::start(graph.name, graph.shape, graph.fields);
   VORTEX_CHECK(builder.ok(), "{}", builder.error().to_string());
@@ -111,6 +127,20 @@ bool Rewriter::is_coded(ValueId v) const {
   if (!is_paged(v) || declared < 0) return false;
   const Storage storage = builder_.graph().fields[static_cast<size_t>(declared)].storage;
   return storage == Storage::kInt4 || storage == Storage::kInt2 || storage == Storage::kInt1;
+}
+
+bool Rewriter::are_bounds(ValueId high, ValueId low) const {
+  const Graph& graph = builder_.graph();
+  const int h = value_field(side_, high) - graph.base_fields(), l = value_field(side_, low) - graph.base_fields();
+  if (side_ != kIndexer || !is_paged(high) || !is_paged(low) || h < 0 || l < 0) return false;
+  const Storage storage = graph.fields[static_cast<size_t>(h)].storage;
+  if (storage != graph.fields[static_cast<size_t>(l)].storage || !keeps_order(storage)) return false;
+  for (const Node& node : old_.indexer.nodes)
+    if (node.op == Op::kSave && (node.attributes.field == h || node.attributes.field == l)) return false;
+  const Node *top = written_by(graph, h), *bottom = written_by(graph, l);
+  if (top == nullptr || bottom == nullptr || top->inputs != bottom->inputs) return false;
+  const auto largest = reduction_of(top->op), smallest = reduction_of(bottom->op);
+  return largest == Op::kMax && smallest == Op::kMin && top->attributes == bottom->attributes;
 }
 
 std::optional<Node> Rewriter::maker(ValueId v) const {

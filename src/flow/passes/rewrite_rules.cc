@@ -139,7 +139,7 @@ Answer mean_of_products(Rewriter& r, const Node& n) {
   if (!product) return {};
   const ValueId x = product->inputs[0], y = product->inputs[1];  // columns are rows of x, rows are rows of y
   const ValueId reduced = n.attributes.dim == 2 ? x : y, kept = n.attributes.dim == 2 ? y : x;
-  if (!r.is_batched(reduced) || r.is_batched(kept)) return {};
+  if (!r.is_batched(reduced) || r.is_batched(kept) || r.is_coded(kept)) return {};
   const ValueId folded = r.make(n.op, {reduced}, along(1));
   if (n.attributes.dim == 2) return r.make(Op::kGemm, {folded, kept}, {});
   return r.make(Op::kGemm, {kept, folded}, {});
@@ -196,6 +196,28 @@ Answer mask_of_bound(Rewriter& r, const Node& n) {
   return {};
 }
 
+/// Max(Sum(Maximum(Kron(b, high), Kron(b, low)), 2), 1): the best bound of any head and any part of a page. What is
+/// not negative in b meets `high`, the rest `low`, so that two products give all bounds.
+Answer bounds_of_parts(Rewriter& r, const Node& n) {
+  if (n.op != Op::kMax || n.attributes.dim != 1) return {};
+  const auto sum = r.maker(n.inputs[0], Op::kSum);
+  const auto larger = sum && sum->attributes.dim == 2 ? r.maker(sum->inputs[0], Op::kMaximum) : std::nullopt;
+  if (!larger) return {};
+  const auto u = r.maker(larger->inputs[0], Op::kKron), v = r.maker(larger->inputs[1], Op::kKron);
+  if (!u || !v || u->attributes.dims != 1 || v->attributes.dims != 1 || u->inputs[0] != v->inputs[0]) return {};
+  const ValueId b = u->inputs[0];
+  ValueId high = u->inputs[1], low = v->inputs[1];
+  if (!r.are_bounds(high, low)) std::swap(high, low);
+  if (!r.is_batched(b) || !r.are_bounds(high, low) || r.type(b).cols != r.type(high).cols) return {};
+  const ValueId up = r.make(Op::kRelu, {b}, {});
+  Attributes difference = default_attributes(Op::kAdd);
+  difference.beta = -1;
+  const ValueId down = r.make(Op::kAdd, {b, up}, difference);
+  const ValueId products[] = {r.make(Op::kGemm, {up, high}, {}), r.make(Op::kGemm, {down, low}, {})};
+  const ValueId bounds = r.make(Op::kAdd, {products[0], products[1]}, default_attributes(Op::kAdd));
+  return r.make(Op::kMax, {r.make(Op::kMax, {bounds}, along(1))}, along(2));
+}
+
 // Keeps::kShift and Keeps::kOrder: `root` makes the score.
 
 Answer shift(Rewriter& r, const Node& root) {
@@ -247,8 +269,9 @@ constexpr std::array kRules = {
     RewriteRule{"gemv", Keeps::kValue, "GeMV(x, y)", "GeMM(x, y)", "GeMV is GeMM of single rows", gemv},
     RewriteRule{"sum_of_products", Keeps::kValue, "Sum(Multiply(b, y), 2), y not of few-bit codes",
                 "GeMM(b, y), reshaped", "both are sum over d of b[d] * y[d]", sum_of_products},
-    RewriteRule{"mean_of_products", Keeps::kValue, "Mean(GeMM(b, y), 2), or Sum", "GeMM(Mean(b, 1), y)",
-                "a product is linear: the mean of <b_h, y> is <mean of b_h, y>", mean_of_products},
+    RewriteRule{"mean_of_products", Keeps::kValue, "Mean(GeMM(b, y), 2), or Sum, y not of few-bit codes",
+                "GeMM(Mean(b, 1), y)", "a product is linear: the mean of <b_h, y> is <mean of b_h, y>",
+                mean_of_products},
     RewriteRule{"scaled_product", Keeps::kValue, "Add_Mul(GeMM(b, y), alpha = 0)", "GeMM(Add_Mul(b), y)",
                 "a product is linear: c <b, y> = <c b, y>, once a row", scaled_product},
     RewriteRule{"max_of_rising", Keeps::kValue, "Max(f(x)) or Min, f = Exp, Add_Mul, Sigmoid rising", "f(Max(x))",
@@ -258,6 +281,10 @@ constexpr std::array kRules = {
     RewriteRule{"mask_of_bound", Keeps::kValue, "Multiply(Maximum(Multiply(a, x), Multiply(b, y)), mask), mask >= 0",
                 "Maximum(Multiply(mask a, x), Multiply(mask b, y))",
                 "a factor >= 0 distributes over the maximum, once a row", mask_of_bound},
+    RewriteRule{"bounds_of_parts", Keeps::kValue, "Max(Sum(Maximum(Kron(b, high), Kron(b, low)), 2), 1), high >= low",
+                "Max of GeMM(b where >= 0, high) + GeMM(b where < 0, low)",
+                "the larger of b high and b low is b high where b >= 0, else b low; Max is over all heads and parts",
+                bounds_of_parts},
     RewriteRule{"shift", Keeps::kShift, "score = x + d, d equal for all pages", "x",
                 "a softmax and an order do not change under a shift", shift},
     RewriteRule{"rising_line", Keeps::kOrder, "score = c * x + d, c > 0, d equal for all pages", "x",

@@ -41,18 +41,22 @@ std::string to_json(const std::string& program) {
   return out;
 }
 
-/// Group 4, head_dim 64, pages of 16; fields c, d [1, 64], s [1, 1], p [2, 64] and z [1, 64] of 2-bit codes.
+/// Group 4, head_dim 64, pages of 16; fields c, d [1, 64], s [1, 1], p and o [2, 64] (bounds of half pages) and z [1,
+/// 64] of 2-bit codes.
 Graph graph_of(const std::string& indexer) {
   auto graph = read_json(R"({"format": "vortex-flow/1", "name": "probe",
     "shape": {"group": 4, "head_dim": 64, "page_tokens": 16, "attention": "gqa"},
     "fields": [{"name": "c", "rows": 1, "cols": 64}, {"name": "d", "rows": 1, "cols": 64},
                {"name": "s", "rows": 1, "cols": 1}, {"name": "p", "rows": 2, "cols": 64},
-               {"name": "z", "rows": 1, "cols": 64, "storage": "int2"}],
+               {"name": "z", "rows": 1, "cols": 64, "storage": "int2"},
+               {"name": "o", "rows": 2, "cols": 64}],
     "cache": [{"op": "MaxInterleave", "inputs": ["@k"], "dim": 1, "k": 16}, {"op": "Min", "inputs": ["@k"], "dim": 1},
               {"op": "Write", "inputs": ["%0"], "field": "c"}, {"op": "Write", "inputs": ["%1"], "field": "d"},
               {"op": "Fill", "inputs": [], "field": "s"},
               {"op": "MaxInterleave", "inputs": ["@k"], "dim": 1, "k": 8},
-              {"op": "Write", "inputs": ["%5"], "field": "p"}, {"op": "Write", "inputs": ["%1"], "field": "z"}],
+              {"op": "Write", "inputs": ["%5"], "field": "p"}, {"op": "Write", "inputs": ["%1"], "field": "z"},
+              {"op": "MinInterleave", "inputs": ["@k"], "dim": 1, "k": 8},
+              {"op": "Write", "inputs": ["%8"], "field": "o"}],
     "indexer": [)" + to_json(indexer) +
                              "]}",
                          "probe.json");
@@ -121,6 +125,9 @@ const Case kCases[] = {
      "Sum %4 dim=2; Max %5 dim=1; topK %6",
      "%0 = MaskSlice(q, dim=2, start=0, end=8, alpha=0, beta=1); %1 = Multiply(q, %0); %2 = Multiply(%1, @c); "
      "%3 = Multiply(%1, @d); %4 = Maximum(%2, %3); %5 = Sum(%4, dim=2); %6 = Max(%5, dim=1); topK(%6)"},
+    {"bounds_of_parts", "Kron q @o dims=1; Kron q @p dims=1; Maximum %0 %1; Sum %2 dim=2; Max %3 dim=1; topK %4",
+     "%0 = Relu(q); %1 = Add(q, %0, beta=-1); %2 = GeMM(%0, @p); %3 = GeMM(%1, @o); %4 = Add(%2, %3); "
+     "%5 = Max(%4, dim=1); %6 = Max(%5, dim=2); topK(%6)"},
     {"shift", "Mean q dim=1; GeMM %0 @c; Mean %1 dim=0; Add %1 %2 beta=-1; top_p %3 mass=0.9 at_least=1 at_most=8",
      "%0 = Mean(q, dim=1); %1 = GeMM(%0, @c); top_p(%1, at_least=1, at_most=8, mass=0.9)"},
     {"rising_line", "Mean q dim=1; GeMM %0 @c; Max %1 dim=0; Add %2 %1 beta=3; topK %3",
@@ -187,6 +194,9 @@ TEST(Rewrite, WhatMustStay) {
       // a mask with a negative factor
       "Multiply q @c; Multiply q @d; Maximum %0 %1; MaskSlice %2 start=0 end=8 dim=2 alpha=-1 beta=1; Multiply %2 %3; "
       "Sum %4 dim=2; Max %5 dim=1; topK %6",
+      // a bound that Save changes
+      "Kron q @o dims=1; Kron q @p dims=1; Maximum %0 %1; Sum %2 dim=2; Max %3 dim=1; Load @p; Save %5 field=p; "
+      "topK %4",
       // a product with codes rounds the query to 8 bits, a sum of products does not
       "Multiply q @z; Sum %0 dim=2; Max %1 dim=1; topK %2",
       // saved

@@ -44,6 +44,9 @@ class Rewriter {
   bool is_paged(ValueId v) const { return type(v).format == Format::kPaged; }
   /// A field of few-bit codes: a product rounds its batched side to 8 bits (graph.h), other ops read the values.
   bool is_coded(ValueId v) const;
+  /// Two fields of which forward_cache writes the largest and the smallest of the same numbers, in the same type and
+  /// with no Save since: high >= low everywhere.
+  bool are_bounds(ValueId high, ValueId low) const;
   /// The node that makes `v` for one reader only; nothing for inputs, for values with several readers (the work would
   /// be done twice) and for those that Save keeps (state changes no more than the flow's author wrote).
   std::optional<Node> maker(ValueId v) const;
