@@ -1,5 +1,7 @@
 #include "engine/page_budget.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace vortex {
@@ -21,8 +23,13 @@ int64_t default_budget(const VortexConfig& config, int64_t pages) {
   return std::max(fixed, share);
 }
 
-Result<PageBudget> PageBudget::create(const VortexConfig& config) {
-  PageBudget budget(config);
+Result<PageBudget> PageBudget::create(const VortexConfig& config, std::optional<int> middle_pages) {
+  if (config.schedule_policy && middle_pages)
+    return Error{
+        ErrorCode::kConfiguration, "vortex config",
+        fmt::format("schedule_policy: the flow itself takes {} pages, a policy would not be asked", *middle_pages),
+        "leave the policy out, or end the flow in top_k"};
+  PageBudget budget(config, middle_pages);
   if (config.schedule_policy) {
     VORTEX_ASSIGN_OR_RETURN(budget.policy_, SchedulePolicy::compile(*config.schedule_policy, policy_input(config, 0),
                                                                     config.compilation_cache_dir));
@@ -30,11 +37,16 @@ Result<PageBudget> PageBudget::create(const VortexConfig& config) {
   return budget;
 }
 
+int64_t PageBudget::wanted(int64_t pages) const {
+  const int64_t reserved = config_.block_reserved_bos + config_.block_reserved_eos;
+  if (middle_pages_) return *middle_pages_ + reserved;
+  const int64_t wanted = policy_ ? (*policy_)(policy_input(config_, pages)) : default_budget(config_, pages);
+  return config_.max_topk_val ? std::min(wanted, *config_.max_topk_val + reserved) : wanted;
+}
+
 int64_t PageBudget::operator()(int64_t pages) const {
   const int64_t reserved = config_.block_reserved_bos + config_.block_reserved_eos;
-  int64_t wanted = policy_ ? (*policy_)(policy_input(config_, pages)) : default_budget(config_, pages);
-  if (config_.max_topk_val) wanted = std::min(wanted, *config_.max_topk_val + reserved);
-  return std::clamp(wanted, std::min(reserved, pages), pages);
+  return std::clamp(wanted(pages), std::min(reserved, pages), pages);
 }
 
 }  // namespace vortex

@@ -15,16 +15,22 @@ int64_t default_budget(const VortexConfig& config, int64_t pages);
 
 class PageBudget {
  public:
-  /// The formula, or the config's schedule_policy, compiled. Errors: those of SchedulePolicy::compile.
-  static Result<PageBudget> create(const VortexConfig& config);
+  /// The formula, or the config's schedule_policy, compiled; or `middle_pages` beside the reserved ones, of a flow
+  /// whose output says itself how many it takes (flow::Plan::middle_pages). Errors: those of SchedulePolicy::compile; a
+  /// policy beside such a flow.
+  static Result<PageBudget> create(const VortexConfig& config, std::optional<int> middle_pages = {});
 
   /// Pages to read of `pages`, the reserved ones included: in [min(pages, bos + eos), pages], and at most max_topk_val
   /// of them by score.
   int64_t operator()(int64_t pages) const;
 
  private:
-  explicit PageBudget(const VortexConfig& config) : config_(config) {}
+  PageBudget(const VortexConfig& config, std::optional<int> middle_pages)
+      : config_(config), middle_pages_(middle_pages) {}
+  int64_t wanted(int64_t pages) const;
+
   VortexConfig config_;
+  std::optional<int> middle_pages_;
   std::optional<SchedulePolicy> policy_;
 };
 

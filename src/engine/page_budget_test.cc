@@ -129,5 +129,19 @@ TEST_F(PageBudgetTest, CodeThatWouldEndTheEngine) {
   EXPECT_THAT(error_of("abort();"), HasSubstr("crashes"));
 }
 
+TEST(PageBudget, OfAFlowThatCountsItself) {
+  VortexConfig c;
+  c.block_reserved_eos = 2;
+  c.topk_ratio = 0.5;
+  const auto budget = PageBudget::create(c, 12);
+  ASSERT_TRUE(budget.ok());
+  EXPECT_EQ((*budget)(1000), 1 + 12 + 2);
+  EXPECT_EQ((*budget)(7), 7);
+  c.schedule_policy = "return 5;";
+  const auto both = PageBudget::create(c, 12);
+  ASSERT_FALSE(both.ok());
+  EXPECT_NE(both.error().message.find("schedule_policy: the flow itself takes 12 pages"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace vortex
