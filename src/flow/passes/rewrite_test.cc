@@ -1,6 +1,8 @@
 // The rewrite table: for each rule a flow as written (rewrite off) and as it runs (rewrite on), then what must stay.
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <regex>
 #include <set>
 
@@ -160,6 +162,16 @@ TEST(Rewrite, EveryRuleHasACase) {
   for (const Case& c : kCases) tested.insert(c.rule);
   for (const RewriteRule& rule : rewrite_rules()) EXPECT_TRUE(tested.contains(std::string(rule.name))) << rule.name;
   EXPECT_EQ(tested.size(), rewrite_rules().size());
+}
+
+TEST(Rewrite, EveryRuleIsDocumented) {
+  std::ifstream file(VORTEX_SOURCE_DIR "/docs/flow-compiler.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (const RewriteRule& rule : rewrite_rules()) {
+    constexpr const char* kKept[] = {"value", "shift", "order"};
+    const std::string row = "| `" + std::string(rule.name) + "` | " + kKept[static_cast<size_t>(rule.keeps)] + " |";
+    EXPECT_NE(text.find(row), std::string::npos) << row;
+  }
 }
 
 TEST(Rewrite, CacheSide) {
