@@ -145,8 +145,92 @@ Number column_value(Op op, const float* x, int64_t length, int64_t stride, int64
   }
 }
 
+void scale_by(float* x, int64_t n, float factor) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(x + i, load(x + i) * set1(factor));
+  for (; i < n; ++i) x[i] *= factor;
+}
+
+/// The even and the odd lanes of two vectors, both in one order that in_order() undoes.
+#if defined(VORTEX_ISA_avx512)
+F32 even_lanes(F32 a, F32 b) { return {_mm512_shuffle_ps(a.v, b.v, 0x88)}; }
+F32 odd_lanes(F32 a, F32 b) { return {_mm512_shuffle_ps(a.v, b.v, 0xdd)}; }
+F32 in_order(F32 x) {
+  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+  return {_mm512_castpd_ps(_mm512_permutexvar_pd(order, _mm512_castps_pd(x.v)))};
+}
+#elif defined(VORTEX_ISA_avx2)
+F32 even_lanes(F32 a, F32 b) { return {_mm256_shuffle_ps(a.v, b.v, 0x88)}; }
+F32 odd_lanes(F32 a, F32 b) { return {_mm256_shuffle_ps(a.v, b.v, 0xdd)}; }
+F32 in_order(F32 x) { return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x.v), 0xd8))}; }
+#else
+F32 even_lanes(F32 a, F32 b) {
+  return lanes([&](int i) { return i < kLanes / 2 ? a.v[2 * i] : b.v[2 * i - kLanes]; });
+}
+F32 odd_lanes(F32 a, F32 b) {
+  return lanes([&](int i) { return i < kLanes / 2 ? a.v[2 * i + 1] : b.v[2 * i + 1 - kLanes]; });
+}
+F32 in_order(F32 x) { return x; }
+#endif
+
+/// out[i] = x[2 i] and x[2 i + 1] combined; out may be x.
+template <class Step>
+void combine_pairs(const float* x, float* out, int64_t pairs) {
+  int64_t i = 0;
+  for (; i + kLanes <= pairs; i += kLanes) {
+    const F32 a = load(x + 2 * i), b = load(x + 2 * i + kLanes);
+    store(out + i, in_order(Step::step({even_lanes(a, b)}, {odd_lanes(a, b)}).v));
+  }
+  for (; i < pairs; ++i) out[i] = Step::combine(x[2 * i], x[2 * i + 1]);
+}
+
+/// Rows shorter than a vector: by halves when their length is a power of two, else number by number.
+template <class Step>
+void short_rows(const float* x, float* out, int64_t outer, int64_t length) {
+  if ((length & (length - 1)) != 0) {
+    for (int64_t o = 0; o < outer; ++o, x += length) {
+      float result = x[0];
+      for (int64_t l = 1; l < length; ++l) result = Step::combine(result, x[l]);
+      out[o] = result;
+    }
+    return;
+  }
+  constexpr int64_t kAtOnce = 512;
+  float half[kAtOnce * kLanes / 2];
+  for (int64_t first = 0; first < outer; first += kAtOnce) {
+    const int64_t count = outer - first < kAtOnce ? outer - first : kAtOnce;
+    const float* from = x + first * length;
+    for (int64_t n = length; n > 2; n /= 2) {
+      combine_pairs<Step>(from, half, count * n / 2);
+      from = half;
+    }
+    combine_pairs<Step>(from, out + first, count);
+  }
+}
+
+/// True if it could: sums and extremes of rows of 2 to kLanes - 1 numbers, of which a query's heads are the usual ones.
+bool reduce_short_rows(Op op, const float* x, float* out, int64_t outer, int64_t length) {
+  if (length < 2 || length >= kLanes) return false;
+  switch (op) {
+    case Op::kMax:
+      short_rows<MaxStep>(x, out, outer, length);
+      return true;
+    case Op::kMin:
+      short_rows<MinStep>(x, out, outer, length);
+      return true;
+    case Op::kMean:
+    case Op::kSum:
+      short_rows<SumStep>(x, out, outer, length);
+      if (op == Op::kMean) scale_by(out, outer, 1.0f / static_cast<float>(length));
+      return true;
+    default:
+      return false;
+  }
+}
+
 void reduce(Op op, const float* x, float* out, int64_t outer, int64_t length, int64_t inner) {
   if (inner == 1) {
+    if (reduce_short_rows(op, x, out, outer, length)) return;
     for (int64_t o = 0; o < outer; ++o) out[o] = row_value(op, x + o * length, length);
     return;
   }
@@ -160,12 +244,6 @@ void reduce(Op op, const float* x, float* out, int64_t outer, int64_t length, in
       }
     }
   }
-}
-
-void scale_by(float* x, int64_t n, float factor) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(x + i, load(x + i) * set1(factor));
-  for (; i < n; ++i) x[i] *= factor;
 }
 
 void softmax(float* x, int64_t n, float scale) {
