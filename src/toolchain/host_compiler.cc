@@ -77,6 +77,14 @@ std::vector<fs::path> files_of_rule(const std::string& rule) {
   return files;
 }
 
+/// A few: the first ones say what is wrong.
+void log_warnings(const std::string& output) {
+  constexpr int kMost = 10;
+  int count = 0;
+  for (const std::string& line : split(output, '\n'))
+    if (line.find(": warning: ") != std::string::npos && ++count <= kMost) log_warn("{}", line);
+}
+
 }  // namespace
 
 struct HostCompiler::Job {
@@ -131,7 +139,7 @@ Result<fs::path> HostCompiler::build(const Job& job, const CodeCache& cache) con
 Result<fs::path> HostCompiler::run(const Job& job, const std::string& key, const CodeCache& cache) const {
   VORTEX_ASSIGN_OR_RETURN(const ScratchFolder scratch, ScratchFolder::create(cache.folder()));
   const std::string library = scratch.path() / "out.so", rule = scratch.path() / "out.d";
-  std::string source = job.name;
+  std::string source = job.name.starts_with('-') ? "./" + job.name : job.name;
   if (job.absolute.empty()) {
     source = scratch.path() / "text.cc";
     VORTEX_RETURN_IF_ERROR(write_file_atomically(source, job.text));
@@ -147,6 +155,7 @@ Result<fs::path> HostCompiler::run(const Job& job, const std::string& key, const
                  fmt::format("{} did not end within {} s", command_[0], limits_.time.count() / 1000), ""};
   log_debug("{} ended with {}:\n{}", command_[0], ran.status, ran.output);
   if (ran.status != 0) return first_compiler_error(ran.output, job.name);
+  log_warnings(ran.output);
   std::vector<fs::path> inputs;
   if (!job.absolute.empty()) {
     VORTEX_ASSIGN_OR_RETURN(const std::string text, read_small_file(rule, kMaxSourceBytes));

@@ -1,14 +1,30 @@
 #include "toolchain/shared_library.h"
 
+#include <cxxabi.h>
 #include <dlfcn.h>
+
+#include <cstdlib>
+#include <string_view>
 
 namespace vortex::toolchain {
 namespace {
 
-/// The loader's message without the path that it begins with.
+/// The name as the author wrote it; as it is, when it is no mangled one.
+std::string demangled(const std::string& symbol) {
+  int status = 0;
+  char* name = abi::__cxa_demangle(symbol.c_str(), nullptr, nullptr, &status);
+  const std::string out = status == 0 ? name : symbol;
+  std::free(name);
+  return out;
+}
+
+/// The loader's message without the path that it begins with, its symbol in plain words.
 std::string reason(std::string message, const std::string& path) {
+  constexpr std::string_view kMissing = "undefined symbol: ";
   const std::string prefix = path + ": ";
-  return message.starts_with(prefix) ? message.substr(prefix.size()) : message;
+  if (message.starts_with(prefix)) message.erase(0, prefix.size());
+  if (!message.starts_with(kMissing)) return message;
+  return std::string(kMissing) + demangled(message.substr(kMissing.size()));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ Result<fs::path> build_flow(const std::string& source, const std::optional<std::
   VORTEX_ASSIGN_OR_RETURN(const fs::path folder, toolchain::code_cache_folder(cache_dir));
   VORTEX_ASSIGN_OR_RETURN(const auto cache, toolchain::CodeCache::open(folder));
   // A flow runs once, when it is recorded: compiling it quickly is worth more than running it quickly.
-  return compiler.compile_file(source, {"-O1", "-I" + include.string()}, cache);
+  return compiler.compile_file(source, {"-O1", "-Wall", "-I" + include.string()}, cache);
 }
 
 Result<std::vector<std::string>> build_flow_library(const std::string& source, const fs::path& library) {
