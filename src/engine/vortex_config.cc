@@ -1,9 +1,11 @@
 #include "engine/vortex_config.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/nearest_name.h"
 #include "loader/json.h"
@@ -97,7 +99,7 @@ const std::vector<Field>& fields() {
   static const std::vector<Field> table = {
       field("topk_val", "a whole number", &VortexConfig::topk_val),
       field("max_topk_val", "a whole number or null", &VortexConfig::max_topk_val),
-      field("layers_skip", "a list of layer numbers or null", &VortexConfig::layers_skip),
+      field("layers_skip", "a list of layer numbers such as [0, 1], or null", &VortexConfig::layers_skip),
       field("block_reserved_bos", "a whole number", &VortexConfig::block_reserved_bos),
       field("block_reserved_eos", "a whole number", &VortexConfig::block_reserved_eos),
       field("max_seq_lens", "a whole number", &VortexConfig::max_seq_lens),
@@ -116,20 +118,47 @@ const std::vector<Field>& fields() {
   return table;
 }
 
-Status set_field(const std::string& key, const json& value, const std::string& where, VortexConfig* config) {
-  constexpr std::string_view kPrefix = "vortex_";
-  const std::string name = key.starts_with(kPrefix) ? key.substr(kPrefix.size()) : key;
+/// Keys of the original's engine files that are no part of a VortexConfig, and what does the same here.
+struct EngineKey {
+  std::string_view name;
+  const char* hint;
+};
+constexpr EngineKey kEngineKeys[] = {
+    {"model_path", "the model is an argument of the command"},
+    {"page_size", "use --page-size"},
+    {"kv_cache_dtype", "use --kv-cache-dtype"},
+    {"mem_fraction_static", "use --kv-cache-memory-bytes"},
+    {"context_length", "use --max-model-len"},
+    {"tp_size", "use --tensor-parallel-size"},
+    {"disable_radix_cache", "use --no-enable-prefix-caching; flows that save state do not need it"},
+    {"disable_overlap_schedule", "leave it out"},
+    {"disable_cuda_graph", "leave it out"},
+};
+
+Error unknown_key(const std::string& key, const std::string& name, const std::string& where) {
+  for (const EngineKey& engine : kEngineKeys)
+    if (name == engine.name) return bad(where, key, "an engine option, no part of a VortexConfig", engine.hint);
   std::vector<std::string> names;
-  for (const Field& f : fields()) {
-    if (name == f.name) {
-      if (f.set(*config, value)) return {};
-      return bad(where, key, fmt::format("{} is not {}", value.dump(), f.type), "");
-    }
-    names.emplace_back(f.name);
-  }
+  for (const Field& f : fields()) names.emplace_back(f.name);
   const std::string nearest = nearest_name(name, names);
   return bad(where, key, "unknown key",
              nearest.empty() ? "see docs/configuration.md" : "did you mean " + nearest + "?");
+}
+
+bool is_quoted_json(const json& value) { return value.is_string() && json::accept(value.get<std::string>()); }
+
+Status set_field(const std::string& key, const json& value, const std::string& where, std::set<std::string>* seen,
+                 VortexConfig* config) {
+  constexpr std::string_view kPrefix = "vortex_";
+  const std::string name = key.starts_with(kPrefix) ? key.substr(kPrefix.size()) : key;
+  if (!seen->insert(name).second) return bad(where, key, "given with and without the prefix vortex_", "keep one");
+  for (const Field& f : fields()) {
+    if (name != f.name) continue;
+    if (f.set(*config, value)) return {};
+    return bad(where, key, fmt::format("{} is not {}", value.dump(), f.type),
+               is_quoted_json(value) ? "write it without quotes" : "");
+  }
+  return unknown_key(key, name, where);
 }
 
 Status in_range(const char* key, int64_t value, int64_t low, int64_t high) {
@@ -147,30 +176,40 @@ Status one_of(const char* key, const std::string& value, std::initializer_list<c
 }
 
 Status power_of_two(const char* key, int64_t value) {
-  if ((value & (value - 1)) == 0) return {};
-  return bad("vortex config", key, fmt::format("{} is not a power of two", value), "");
+  const auto below = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(value)));
+  if (value == below) return {};
+  return bad("vortex config", key, fmt::format("{} is not a power of two", value),
+             fmt::format("give {} or {}", below, 2 * below));
 }
 
 }  // namespace
 
 Result<std::optional<VortexConfig>> parse_vortex_config(std::string_view text, const std::string& where) {
   const auto parsed = parse_json(text, where);
-  if (!parsed.ok())
-    return Error{ErrorCode::kConfiguration, where, parsed.error().message, "quote keys and strings with \""};
+  if (!parsed.ok()) {
+    const bool object = text.find('{') != std::string_view::npos;
+    return Error{ErrorCode::kConfiguration, where, parsed.error().message,
+                 object ? "quote keys and strings with \"" : "write @FILE for a file, --flow NAME for a flow"};
+  }
   const json& object = *parsed;
   if (!object.is_object())
     return Error{ErrorCode::kConfiguration, where, "not a JSON object", "write {\"topk_val\": 30}"};
   VortexConfig config;
   bool enabled = true;
+  std::set<std::string> seen;
   for (const auto& [key, value] : object.items()) {
     if (key == "enable_vortex_sparsity") {
       if (!read(value, &enabled)) return bad(where, key, fmt::format("{} is not true or false", value.dump()), "");
       continue;
     }
-    VORTEX_RETURN_IF_ERROR(set_field(key, value, where, &config));
+    VORTEX_RETURN_IF_ERROR(set_field(key, value, where, &seen, &config));
   }
   if (!enabled) return std::optional<VortexConfig>();
-  VORTEX_RETURN_IF_ERROR(validate(config, 0));
+  if (const Status valid = validate(config, 0); !valid.ok()) {
+    Error error = valid.error();
+    error.where = where;
+    return error;
+  }
   return std::optional<VortexConfig>(std::move(config));
 }
 

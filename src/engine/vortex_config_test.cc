@@ -34,23 +34,29 @@ TEST(VortexConfigTest, EnableFlagSwitchesOff) {
 
 TEST(VortexConfigTest, ErrorsNameKeyValueAndNearest) {
   EXPECT_EQ(error_of(R"({"topk_vall": 3})"), "test: topk_vall: unknown key (did you mean topk_val?)");
-  EXPECT_EQ(error_of(R"({"topk_val": "3"})"), "test: topk_val: \"3\" is not a whole number");
+  EXPECT_EQ(error_of(R"({"topk_val": "3"})"), "test: topk_val: \"3\" is not a whole number (write it without quotes)");
   EXPECT_EQ(error_of(R"({"topk_val": 2.5})"), "test: topk_val: 2.5 is not a whole number");
   EXPECT_EQ(error_of(R"({"topk_val": true})"), "test: topk_val: true is not a whole number");
-  EXPECT_EQ(error_of(R"({"topk_val": 0})"), "vortex config: topk_val: 0 is out of range (give 1 to 1048576)");
+  EXPECT_EQ(error_of(R"({"topk_val": 0})"), "test: topk_val: 0 is out of range (give 1 to 1048576)");
   EXPECT_EQ(error_of(R"({"topk_val": 18446744073709551615})"),
             "test: topk_val: 18446744073709551615 is not a whole number");
-  EXPECT_EQ(error_of(R"({"block_size": 24})"), "vortex config: block_size: 24 is not a power of two");
-  EXPECT_EQ(error_of(R"({"topk_ratio": 1.5})"), "vortex config: topk_ratio: 1.5 is out of range (give 0 to 1)");
+  EXPECT_EQ(error_of(R"({"block_size": 24})"), "test: block_size: 24 is not a power of two (give 16 or 32)");
+  EXPECT_EQ(error_of(R"({"topk_ratio": 1.5})"), "test: topk_ratio: 1.5 is out of range (give 0 to 1)");
   EXPECT_EQ(error_of(R"({"dtype": "int3"})"),
-            "vortex config: dtype: 'int3' is not known (give one of bfloat16, "
+            "test: dtype: 'int3' is not known (give one of bfloat16, "
             "float16, float32, fp8_e5m2, fp8_e4m3)");
-  EXPECT_EQ(error_of(R"({"block_reserved_eos": 0})"),
-            "vortex config: block_reserved_eos: 0 is out of range (give 1 to 65536)");
+  EXPECT_EQ(error_of(R"({"block_reserved_eos": 0})"), "test: block_reserved_eos: 0 is out of range (give 1 to 65536)");
   EXPECT_EQ(error_of("[1]"), "test: not a JSON object (write {\"topk_val\": 30})");
   EXPECT_EQ(error_of("{"), "test: not valid JSON at byte 2 (quote keys and strings with \")");
   EXPECT_EQ(error_of(R"({"layers_skip":)" + std::string(100, '[')),
             "test: JSON nests deeper than 64 levels (quote keys and strings with \")");
+  EXPECT_EQ(error_of("flow.json"), "test: not valid JSON at byte 2 (write @FILE for a file, --flow NAME for a flow)");
+  EXPECT_EQ(error_of(R"({"layers_skip": 0})"),
+            "test: layers_skip: 0 is not a list of layer numbers such as [0, 1], or null");
+  EXPECT_EQ(error_of(R"({"page_size": 16})"),
+            "test: page_size: an engine option, no part of a VortexConfig (use --page-size)");
+  EXPECT_EQ(error_of(R"({"topk_val": 3, "vortex_topk_val": 4})"),
+            "test: vortex_topk_val: given with and without the prefix vortex_ (keep one)");
 }
 
 TEST(VortexConfigTest, NamesWhatHasNoEffect) {
