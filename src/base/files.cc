@@ -116,7 +116,7 @@ Result<std::string> read_small_file(const fs::path& path, int64_t max_bytes) {
 }
 
 Status write_file_atomically(const fs::path& path, std::string_view content) {
-  VORTEX_RETURN_IF_ERROR(make_folder(path.parent_path()));
+  if (path.has_parent_path()) VORTEX_RETURN_IF_ERROR(make_folder(path.parent_path()));
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
   {
     VORTEX_ASSIGN_OR_RETURN(UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC));

@@ -44,7 +44,8 @@ Result<std::string> list_of(const std::vector<fs::path>& inputs) {
   std::string list;
   for (const fs::path& input : inputs) {
     VORTEX_ASSIGN_OR_RETURN(const std::string digest, sha256_of_file(input));
-    list += fmt::format("{} {}\n", digest, fs::absolute(input).string());
+    std::error_code failure;
+    list += fmt::format("{} {}\n", digest, fs::absolute(input, failure).string());
   }
   return list;
 }

@@ -50,7 +50,7 @@ Error first_compiler_error(std::string_view output, const std::string& file) {
     if (!own && complaint->where.starts_with(file + ":")) own = complaint;
   }
   const Complaint best = own ? *own : first ? *first : Complaint{file, "the compiler failed: " + last_line(output)};
-  const std::string more = count > 1 ? fmt::format("{} more; --log-level debug shows all", count - 1) : "";
+  const std::string more = count > 1 ? fmt::format("{} more; VORTEX_LOG_LEVEL=debug shows all", count - 1) : "";
   return {ErrorCode::kConfiguration, best.where, best.message, more};
 }
 

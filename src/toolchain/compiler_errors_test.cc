@@ -16,7 +16,7 @@ TEST(CompilerErrorsTest, FirstErrorOfTheUsersFile) {
       "flow.cc");
   EXPECT_EQ(error.code, ErrorCode::kConfiguration);
   EXPECT_EQ(error.to_string(),
-            "flow.cc:9:30: 'foo' was not declared in this scope (1 more; --log-level debug shows all)");
+            "flow.cc:9:30: 'foo' was not declared in this scope (1 more; VORTEX_LOG_LEVEL=debug shows all)");
 }
 
 TEST(CompilerErrorsTest, OtherForms) {

@@ -118,7 +118,10 @@ Result<HostCompiler> HostCompiler::find() {
 Result<fs::path> HostCompiler::compile_file(const fs::path& file, const std::vector<std::string>& flags,
                                             const CodeCache& cache) const {
   VORTEX_ASSIGN_OR_RETURN(std::string text, read_small_file(file, kMaxSourceBytes));
-  return build({file.string(), fs::absolute(file).string(), std::move(text), flags}, cache);
+  std::error_code failure;
+  const fs::path absolute = fs::absolute(file, failure);
+  if (failure) return file_error(file, "cannot find the folder of", failure.value());
+  return build({file.string(), absolute.string(), std::move(text), flags}, cache);
 }
 
 Result<fs::path> HostCompiler::compile_text(const std::string& text, const std::string& name,
@@ -153,7 +156,8 @@ Result<fs::path> HostCompiler::run(const Job& job, const std::string& key, const
   if (ran.timed_out)
     return Error{ErrorCode::kResourceExhausted, job.name,
                  fmt::format("{} did not end within {} s", command_[0], limits_.time.count() / 1000), ""};
-  log_debug("{} ended with {}:\n{}", command_[0], ran.status, ran.output);
+  log_debug("{} ended with {}", command_[0], ran.status);
+  for (const std::string& line : split(ran.output, '\n')) log_debug("{}", line);
   if (ran.status != 0) return first_compiler_error(ran.output, job.name);
   log_warnings(ran.output);
   std::vector<fs::path> inputs;

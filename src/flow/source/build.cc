@@ -41,7 +41,7 @@ Result<std::vector<std::string>> build_flow_library(const std::string& source, c
   VORTEX_ASSIGN_OR_RETURN(const Plugin plugin, Plugin::open(built.string(), source));
   constexpr int64_t kMaxBytes = int64_t{256} << 20;
   VORTEX_ASSIGN_OR_RETURN(const std::string bytes, read_small_file(built, kMaxBytes));
-  VORTEX_RETURN_IF_ERROR(write_file_atomically(fs::absolute(library), bytes));
+  VORTEX_RETURN_IF_ERROR(write_file_atomically(library, bytes));
   const auto names = plugin.names();
   return std::vector<std::string>(names.begin(), names.end());
 }
@@ -49,7 +49,7 @@ Result<std::vector<std::string>> build_flow_library(const std::string& source, c
 Result<std::string> write_graph(const FlowRequest& request, const GraphShape& shape, const fs::path& path) {
   VORTEX_ASSIGN_OR_RETURN(const auto source, load_flow_source(request));
   VORTEX_ASSIGN_OR_RETURN(const Graph graph, source->trace(shape));
-  VORTEX_RETURN_IF_ERROR(write_file_atomically(fs::absolute(path), write_json(graph) + '\n'));
+  VORTEX_RETURN_IF_ERROR(write_file_atomically(path, write_json(graph) + '\n'));
   return graph.name;
 }
 
