@@ -24,6 +24,7 @@ int64_t default_budget(const VortexConfig& config, int64_t pages) {
 }
 
 Result<PageBudget> PageBudget::create(const VortexConfig& config, std::optional<int> middle_pages) {
+  VORTEX_RETURN_IF_ERROR(validate(config, 0));
   if (config.schedule_policy && middle_pages)
     return Error{
         ErrorCode::kConfiguration, "vortex config",

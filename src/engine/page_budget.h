@@ -16,8 +16,8 @@ int64_t default_budget(const VortexConfig& config, int64_t pages);
 class PageBudget {
  public:
   /// The formula, or the config's schedule_policy, compiled; or `middle_pages` beside the reserved ones, of a flow
-  /// whose output says itself how many it takes (flow::Plan::middle_pages). Errors: those of SchedulePolicy::compile; a
-  /// policy beside such a flow.
+  /// whose output says itself how many it takes (flow::Plan::middle_pages). Errors: those of validate and of
+  /// SchedulePolicy::compile; a policy beside such a flow.
   static Result<PageBudget> create(const VortexConfig& config, std::optional<int> middle_pages = {});
 
   /// Pages to read of `pages`, the reserved ones included: in [min(pages, bos + eos), pages], and at most max_topk_val
