@@ -36,7 +36,8 @@ TEST(Explain, TheCentredFlow) {
            "    shift at centered_block_sparse_attention.cc:13:",
            "  common_subexpressions: nothing to do\n  dead_code\n    Multiply at centered",
            "  fuse\n    forward_cache: 2 operators in 1 groups\n    forward_indexer: 3 operators in 2 groups\n",
-           "Rounding (float32 everywhere else)\n  field centroids to bfloat16\n  forward_indexer: %1 to bfloat16, for group "
+           "Rounding (float32 everywhere else)\n  field centroids to bfloat16\n  forward_indexer: %1 to bfloat16, for "
+           "group "
            "1\n",
            "scoring reads 256 bytes a page, 3.1 % of the 8192 bytes of its K and V\n",
            "group 0: 256 bytes of fields, 1 numbers in buffers, 256 operations a page; 512 a row\n",
