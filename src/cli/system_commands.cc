@@ -8,6 +8,7 @@
 #include "flows/registry.h"
 #include "loader/hub/resolve.h"
 #include "loader/model_config.h"
+#include "toolchain/host_compiler.h"
 
 namespace vortex::cli {
 namespace {
@@ -18,6 +19,12 @@ std::string cuda_state() {
   if (driver == nullptr) return "no driver (libcuda.so.1 is not found)";
   dlclose(driver);
   return "driver found; this build has no CUDA backend";
+}
+
+/// What flows from .cc files and budgets as code would be compiled by.
+std::string compiler_state() {
+  const auto compiler = toolchain::HostCompiler::find();
+  return compiler.ok() ? compiler->program() : compiler.error().to_string();
 }
 
 class DoctorCommand final : public Command {
@@ -32,16 +39,11 @@ class DoctorCommand final : public Command {
     Json flow_names = Json::array(), model_names = Json::array();
     for (const flows::FlowInfo& flow : flows::list_flows()) flow_names.push_back(flow.name);
     for (const LocalModel& model : models) model_names.push_back(model.name);
-    const Json report = {{"version", VORTEX_VERSION},
-                         {"cpu", cpu_features().brand},
-                         {"features", feature_names(cpu_features())},
-                         {"kernels", isa_name(isa)},
-                         {"threads", usable_threads()},
-                         {"memory_bytes", memory_limit_bytes()},
-                         {"cuda", cuda_state()},
-                         {"architectures", supported_architectures()},
-                         {"models", model_names},
-                         {"flows", flow_names}};
+    const Json report = {
+        {"version", VORTEX_VERSION}, {"cpu", cpu_features().brand},  {"features", feature_names(cpu_features())},
+        {"kernels", isa_name(isa)},  {"threads", usable_threads()},  {"memory_bytes", memory_limit_bytes()},
+        {"cuda", cuda_state()},      {"compiler", compiler_state()}, {"architectures", supported_architectures()},
+        {"models", model_names},     {"flows", flow_names}};
     if (json_) {
       print_json(report);
       return {};

@@ -18,6 +18,9 @@ class HostCompiler {
   /// install, when there is none.
   static Result<HostCompiler> find();
 
+  /// Its path, for reports.
+  const std::string& program() const { return command_[0]; }
+
   /// For tests: more or less patience.
   void set_limits(const ProcessLimits& limits) { limits_ = limits; }
 

@@ -156,6 +156,7 @@ def test_without_a_compiler(tmp_path):
     nothing = {"PATH": str(tmp_path), "CXX": "", "VORTEX_CACHE_DIR": str(tmp_path)}
     refused = vortex("run", MODEL, "hi", "--vortex-config", config, **nothing)
     assert_refused(refused, FAILED, "this machine has no C++ compiler", "apt-get install g++")
+    assert "no C++ compiler" in vortex_json("doctor", **nothing)["compiler"]
 
 
 def test_an_installed_program_uses_its_own_header(cache, tmp_path):
