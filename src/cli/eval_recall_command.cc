@@ -128,7 +128,7 @@ class EvalRecallCommand final : public Command {
     VORTEX_ASSIGN_OR_RETURN(const auto prompts, encode(lab, rows));
     size_t longest = 0;
     for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
-    VORTEX_RETURN_IF_ERROR(lab.reserve(static_cast<int64_t>(longest) + kMaxNewTokens));
+    VORTEX_RETURN_IF_ERROR(lab.reserve(static_cast<int64_t>(longest), kMaxNewTokens));
     std::vector<Tally> tallies(variants_.size());
     Progress bar(variants_.size() == 1 ? "questions" : "answers", rows.size() * variants_.size(), "", model_.quiet);
     for (size_t i = 0; i < rows.size(); ++i) {

@@ -124,36 +124,36 @@ std::vector<VortexConfig> VariantOptions::spread(const VortexConfig& base) const
   return configs;
 }
 
+std::vector<VortexConfig> VariantOptions::under_flows(const std::vector<VortexConfig>& bases) const {
+  if (flows_.empty()) return bases;
+  std::vector<VortexConfig> out;
+  for (const std::string& flow : flows_) {
+    if (flow == kDense) continue;
+    for (VortexConfig config : bases) {
+      config.module_path.reset();
+      config.module_name = flow;
+      if (!is_control(flow)) set_flow(flow, &config);
+      out.push_back(std::move(config));
+    }
+  }
+  return out;
+}
+
 Result<std::vector<EvalVariant>> VariantOptions::variants() const {
   VORTEX_ASSIGN_OR_RETURN(const std::vector<VortexConfig> all_bases, bases());
-  const bool is_sparse = !configs_.empty() || !topk_.empty() || !ratios_.empty() || !block_sizes_.empty();
-  bool dense = flows_.empty() && (!is_sparse || all_bases.empty());
+  const bool is_sparse = !flows_.empty() || !configs_.empty() || !topk_.empty() || !ratios_.empty() ||
+                         !block_sizes_.empty() || !layers_skip_.empty();
   std::vector<VortexConfig> configs;
   std::set<std::string> seen;
-  const auto add = [&](const VortexConfig& base) -> Status {
+  for (const VortexConfig& base : is_sparse ? under_flows(all_bases) : std::vector<VortexConfig>()) {
     for (const VortexConfig& config : spread(base)) {
       VORTEX_RETURN_IF_ERROR(validate(config, 0));
       if (seen.insert(to_json(config)).second) configs.push_back(config);
     }
-    return {};
-  };
-  if (flows_.empty() && !dense)
-    for (const VortexConfig& base : all_bases) VORTEX_RETURN_IF_ERROR(add(base));
-  for (const std::string& flow : flows_) {
-    dense |= flow == kDense;
-    if (flow == kDense) continue;
-    for (VortexConfig base : all_bases) {
-      base.module_path.reset();
-      if (is_control(flow)) {
-        base.module_name = flow;
-      } else {
-        set_flow(flow, &base);
-      }
-      VORTEX_RETURN_IF_ERROR(add(base));
-    }
   }
   std::vector<EvalVariant> out;
-  if (dense) out.push_back({{std::string(kDense), std::nullopt}, std::string(kDense)});
+  if (configs.empty() || std::ranges::find(flows_, kDense) != flows_.end())
+    out.push_back({{std::string(kDense), std::nullopt}, std::string(kDense)});
   name_variants(configs, &out);
   return out;
 }

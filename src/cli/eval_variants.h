@@ -27,6 +27,9 @@ class VariantOptions {
 
  private:
   Result<std::vector<VortexConfig>> bases() const;
+  /// Each base under each flow that is not dense; as they are without --flows.
+  std::vector<VortexConfig> under_flows(const std::vector<VortexConfig>& bases) const;
+  /// The base under every budget and block size.
   std::vector<VortexConfig> spread(const VortexConfig& base) const;
 
   std::vector<std::string> flows_, configs_;

@@ -99,7 +99,7 @@ Result<std::vector<Fidelity>> measure_fidelity(FlowLab& lab, std::span<const int
                                          variants.begin());
   VORTEX_CHECK(dense < variants.size(), "a dense variant is what the others are held against");
   const int64_t prompt = total - tail;
-  VORTEX_RETURN_IF_ERROR(lab.reserve(total));
+  VORTEX_RETURN_IF_ERROR(lab.reserve(total, 0));
   VORTEX_RETURN_IF_ERROR(lab.prefill(tokens.first(static_cast<size_t>(prompt)), on_progress));
   const auto forced = tokens.last(static_cast<size_t>(tail));
   std::vector<float> reference;

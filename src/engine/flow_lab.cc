@@ -111,7 +111,9 @@ Status FlowLab::add_runner(const LabVariant& variant) {
     const VortexConfig& c = *variant.config;
     VORTEX_RETURN_IF_ERROR(validate(c, layers));
     runner.config = &c;
-    VORTEX_ASSIGN_OR_RETURN(runner.budget, PageBudget::create(c));
+    const flow::CompiledFlow* flow = runner.lens->flow.get();
+    VORTEX_ASSIGN_OR_RETURN(
+        runner.budget, PageBudget::create(c, flow == nullptr ? std::optional<int>() : flow->plan().middle_pages()));
     runner.layers = sparse_layers(c, layers);
     runner.report.active = true;
     runner.report.flow = uses_control(c) ? *c.module_name : runner.lens->flow->plan().graph.name;
@@ -168,10 +170,11 @@ int64_t FlowLab::kv_bytes_per_page(size_t variant) const {
   return bytes;
 }
 
-Status FlowLab::reserve(int64_t tokens) {
+Status FlowLab::reserve(int64_t prompt, int64_t generated) {
   VORTEX_ASSIGN_OR_RETURN(const int64_t context, context_length(options_, config()));
-  if (tokens > context)
-    return Error{ErrorCode::kResourceExhausted, "context", fmt::format("{} tokens, it holds {}", tokens, context), ""};
+  if (prompt > context)
+    return Error{ErrorCode::kResourceExhausted, "context", fmt::format("{} tokens, it holds {}", prompt, context), ""};
+  const int64_t tokens = std::min(prompt + generated, context);
   const int64_t slabs = (tokens + slab_tokens_ - 1) / slab_tokens_;
   kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = slab_tokens_, .page_tokens = slab_tokens_};
   layout.layer_fields.assign(static_cast<size_t>(config().layers),
@@ -268,33 +271,43 @@ void FlowLab::start(size_t variant, model::SelectionHook* observer) {
     control_ = make_control(current_->report.flow, pool(), kControlSeed);
 }
 
-Result<std::span<const float>> FlowLab::step(int32_t token) {
-  if (length_ == capacity_)
-    return Error{ErrorCode::kResourceExhausted, "decode", fmt::format("{} tokens fill the pages", capacity_), ""};
-  const Runner& runner = *current_;
-  const PageView& view = runner.lens->views[0];
+SequencePlan FlowLab::plan_step() {
+  const Lens& lens = *current_->lens;
+  const PageBudget* budget = current_->budget ? &*current_->budget : nullptr;
+  SequencePlan plan = plan_sequence(table_, length_ + 1, lens.page_tokens, budget);
+  if (lens.flow && lens.flow->plan().saves()) plan.state = &state_;
+  return plan;
+}
+
+void FlowLab::fill_batch(int32_t token) {
+  const VortexConfig* config = current_->config;
   batch_.clear();
   batch_.ids = {token};
   batch_.positions = {static_cast<int32_t>(length_)};
   batch_.slices.push_back({table_, length_, 1});
   batch_.logit_tokens = {0};
   batch_.decodes = 1;
-  batch_.plan.kv_heads = config().kv_heads;
-  batch_.plan.reserved_bos = runner.config ? static_cast<int>(runner.config->block_reserved_bos) : 1;
-  batch_.plan.reserved_eos = runner.config ? static_cast<int>(runner.config->block_reserved_eos) : 1;
-  SequencePlan plan = plan_sequence(table_, length_ + 1, view.page_tokens, runner.budget ? &*runner.budget : nullptr);
-  if (runner.lens->flow && runner.lens->flow->plan().saves()) plan.state = &state_;
-  batch_.plan.sequences.push_back(plan);
+  batch_.plan.kv_heads = this->config().kv_heads;
+  batch_.plan.reserved_bos = config != nullptr ? static_cast<int>(config->block_reserved_bos) : 1;
+  batch_.plan.reserved_eos = config != nullptr ? static_cast<int>(config->block_reserved_eos) : 1;
+  batch_.plan.sequences.push_back(plan_step());
+}
+
+Result<std::span<const float>> FlowLab::step(int32_t token) {
+  if (length_ == capacity_)
+    return Error{ErrorCode::kResourceExhausted, "decode", fmt::format("{} tokens fill the pages", capacity_), ""};
+  const Runner& runner = *current_;
+  fill_batch(token);
   HookPair hooks;
   hooks.first = control_.get();
   hooks.second = observer_;
   model::Sparsity sparsity;
-  if (runner.config) sparsity = {runner.lens->flow.get(), runner.layers, &hooks};
+  if (runner.config != nullptr) sparsity = {runner.lens->flow.get(), runner.layers, &hooks};
   logits_.resize(static_cast<size_t>(config().vocab_size));
   const model::StepResult result = model_.decoder->forward(batch_, runner.lens->views, sparsity, logits_.data());
   if (!result.failures.empty()) return result.failures[0].error;
   ++length_;
-  if (runner.config) count_step(plan, result.pages_read[0]);
+  if (runner.config != nullptr) count_step(batch_.plan.sequences[0], result.pages_read[0]);
   return std::span<const float>(logits_);
 }
 

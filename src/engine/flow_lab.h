@@ -3,7 +3,7 @@
 // variant decodes from there. Going back to the prompt is free: what decode stored after it is overwritten by the next
 // variant.
 //
-//   lab.reserve(tokens); lab.prefill(prompt);
+//   lab.reserve(longest, answer); lab.prefill(prompt);
 //   for each variant: lab.start(variant); while (...) logits = lab.step(token);
 #pragma once
 
@@ -66,9 +66,9 @@ class FlowLab {
   /// Bytes of K and V of one of the variant's pages, for one kv head.
   int64_t kv_bytes_per_page(size_t variant) const;
 
-  /// Makes room for sequences of `tokens` tokens; forgets the prompt. kResourceExhausted when the context, the memory
-  /// or --kv-cache-memory-bytes is too small.
-  Status reserve(int64_t tokens);
+  /// Makes room for prompts of `prompt` tokens and up to `generated` more, as many of these as the context allows;
+  /// forgets the prompt. kResourceExhausted when the context, the memory or --kv-cache-memory-bytes is too small.
+  Status reserve(int64_t prompt, int64_t generated);
 
   /// Computes a prompt of at least one token and every flow's fields. kInvalidArgument when it does not fit what was
   /// reserved, or has ids that are not in the vocabulary.
@@ -97,6 +97,8 @@ class FlowLab {
   Status choose_slab();
   Status open_lens(Lens* lens, int32_t slabs);
   void update_fields();
+  SequencePlan plan_step();
+  void fill_batch(int32_t token);
   void count_step(const SequencePlan& plan, int64_t read);
   std::string decode_text(std::span<const int32_t> tokens) const;
 
