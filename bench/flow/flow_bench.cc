@@ -6,8 +6,10 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <cstring>
 #include <random>
 
+#include "attention/attention.h"
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "bench/roofline/roofline.h"
@@ -15,11 +17,14 @@
 #include "flow/flow.h"
 #include "flow/flow_testing.h"
 #include "flows/registry.h"
+#include "tensor/codes.h"
+#include "tensor/sequence_state.h"
 
 namespace vortex::flow {
 namespace {
 
 constexpr int kHeadDim = 128, kGroup = 4, kPageTokens = 16;
+constexpr int64_t kDifferentPages = 4096;  // random ones, then the same again: making them takes longer than reading
 constexpr int64_t kColdBytes = int64_t{192} << 20;  // fields of all contexts together, so that no cache holds them
 
 std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
@@ -55,12 +60,29 @@ class Contexts {
 
  private:
   void add_field(const FieldSpec& spec, float sign) {
-    const int64_t bytes = spec.page_bytes() * pages_ * count_;
+    const int64_t page_bytes = spec.page_bytes(), bytes = page_bytes * pages_ * count_;
     memory_.push_back(cpu_->allocate(bytes).value());
-    auto* numbers = reinterpret_cast<uint16_t*>(memory_.back()->data());
-    for (int64_t i = 0; i < bytes / 2; ++i)
-      numbers[i] = f32_to_bf16(sign * static_cast<float>(random_() >> 8) * 0x1p-24f);
-    views_.push_back({memory_.back()->data(), spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
+    std::byte* data = memory_.back()->data();
+    const int64_t different = std::min<int64_t>(kDifferentPages, bytes / page_bytes) * page_bytes;
+    if (code_bits(spec.dtype) > 0) {
+      fill_codes(spec, data, different / page_bytes);
+    } else {
+      auto* numbers = reinterpret_cast<uint16_t*>(data);
+      for (int64_t i = 0; i < different / 2; ++i)
+        numbers[i] = f32_to_bf16(sign * static_cast<float>(random_() >> 8) * 0x1p-24f);
+    }
+    for (int64_t at = different; at < bytes; at += different)
+      std::memcpy(data + at, data, static_cast<size_t>(std::min(different, bytes - at)));
+    views_.push_back({data, page_bytes, spec.rows, spec.cols, spec.dtype});
+  }
+
+  void fill_codes(const FieldSpec& spec, std::byte* data, int64_t pages) {
+    const CodeLayout layout(spec.dtype, spec.rows, spec.cols);
+    std::vector<float> x(static_cast<size_t>(spec.rows) * static_cast<size_t>(spec.cols));
+    for (int64_t p = 0; p < pages; ++p) {
+      for (float& v : x) v = normal_(random_);
+      encode_page(layout, x.data(), data + p * layout.page_bytes());
+    }
   }
 
   void make_steps() {
@@ -69,6 +91,7 @@ class Contexts {
     ids.resize(static_cast<size_t>(pages_) * static_cast<size_t>(count_));
     std::iota(ids.begin(), ids.end(), 0);
     if (shuffled_) std::shuffle(ids.begin(), ids.end(), random_);
+    states_.resize(static_cast<size_t>(count_));
     for (int i = 0; i < count_; ++i) {
       SequencePlan s;
       s.table =
@@ -77,6 +100,7 @@ class Contexts {
       s.pages = pages_;
       s.budget = s.selected = 32;
       s.last_tokens = kPageTokens;
+      s.state = &states_[static_cast<size_t>(i)];
       StepPlan step;
       step.kv_heads = 1;
       step.reserved_eos = 2;
@@ -94,6 +118,7 @@ class Contexts {
   std::vector<std::vector<SlabId>> tables_;
   std::vector<FieldView> views_;
   PageView view_;
+  std::vector<SequenceState> states_;
   std::vector<StepPlan> steps_;
   std::vector<float> query_ = std::vector<float>(kGroup * kHeadDim);
 };
@@ -141,6 +166,26 @@ void select(benchmark::State& state, const char* name) {
   });
 }
 
+/// Dense attention over every page of a row: what a selection saves most of.
+void attend(benchmark::State& state) {
+  const int pages = static_cast<int>(state.range(0));
+  const int64_t floats = int64_t{kPageTokens} * kHeadDim;
+  const FieldSpec kv[] = {{"k", kPageTokens, kHeadDim, DType::kBF16}, {"v", kPageTokens, kHeadDim, DType::kBF16}};
+  const Contexts contexts(kv, pages, false);
+  PageView view = contexts.view();
+  view.fields = view.fields.subspan(2);
+  const auto attention = attention::make_cpu_attention_ops(&bench::shared_pool());
+  std::vector<float> out(kGroup * kHeadDim);
+  PageList list;
+  int64_t i = 0;
+  for (auto _ : state) {
+    list_all_pages(contexts.step(i++), view, &list);
+    attention->decode(view, list, contexts.query(), kGroup, 0.1f, out.data());
+  }
+  const double total = static_cast<double>(state.iterations() * pages * floats * 4) * 1e-9;
+  state.counters["GB/s"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
+}
+
 /// forward_cache on one page at a time, tokens read from k.
 void update(benchmark::State& state, const char* name) {
   const auto flow = compile(name, BackendKind::kCpu);
@@ -153,15 +198,20 @@ void update(benchmark::State& state, const char* name) {
 }
 
 void register_all() {
+  benchmark::RegisterBenchmark("attend/all_pages", attend)->Arg(2048)->UseRealTime();
   for (const auto& info : flows::list_flows()) {
     const char* name = info.name.data();
     benchmark::RegisterBenchmark(fmt::format("score/{}", name).c_str(), [=](auto& s) { score(s, name); })
         ->Args({4096, 0})
-        ->Args({4096, 1});
+        ->Args({4096, 1})
+        ->UseRealTime();
     benchmark::RegisterBenchmark(fmt::format("select/{}", name).c_str(), [=](auto& s) { select(s, name); })
         ->Args({2048, 0})
-        ->Args({4096, 0});
-    benchmark::RegisterBenchmark(fmt::format("update/{}", name).c_str(), [=](auto& s) { update(s, name); });
+        ->Args({4096, 0})
+        ->UseRealTime();
+    benchmark::RegisterBenchmark(fmt::format("update/{}", name).c_str(), [=](auto& s) {
+      update(s, name);
+    })->UseRealTime();
   }
 }
 

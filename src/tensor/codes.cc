@@ -75,7 +75,8 @@ CodePlace place_of(const CodeLayout& layout, int row, int col) {
           quad * layout.bits()};
 }
 
-/// Puts `n` codes of one row, from channel `first` on, into a page of zeros. Codes are padded with zeros to a quad.
+/// Puts n codes of one row, from channel `first` on, into a page of zeros. `first` starts a chunk, and zeros follow the
+/// codes to the end of theirs.
 void put_codes(const CodeLayout& layout, int row, int first, const uint8_t* codes, int n, std::byte* page) {
   if (!layout.blocked()) {
     for (int i = 0; i < n; ++i) {
@@ -84,13 +85,15 @@ void put_codes(const CodeLayout& layout, int row, int first, const uint8_t* code
     }
     return;
   }
-  for (int i = 0; i < n; i += CodeLayout::kQuad) {
-    const CodePlace at = place_of(layout, row, first + i);
-    uint32_t quad, packed;
-    std::memcpy(&quad, codes + i, sizeof(quad));
-    std::memcpy(&packed, page + at.byte, sizeof(packed));
-    packed |= quad << at.shift;
-    std::memcpy(page + at.byte, &packed, sizeof(packed));
+  std::byte* to = page + place_of(layout, row, first).byte;
+  for (int i = 0; i < n; i += layout.chunk_cols(), to += 64) {
+    uint32_t packed = 0;
+    for (int shift = 0; shift < 8; shift += layout.bits(), codes += CodeLayout::kQuad) {
+      uint32_t quad;
+      std::memcpy(&quad, codes, sizeof(quad));
+      packed |= quad << shift;
+    }
+    std::memcpy(to, &packed, sizeof(packed));
   }
 }
 
@@ -110,14 +113,14 @@ CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)
 
 void encode_page(const CodeLayout& layout, const float* x, std::byte* page) {
   std::memset(page, 0, static_cast<size_t>(layout.step_offset()));
-  uint8_t codes[kAtOnce + CodeLayout::kQuad];
+  uint8_t codes[kAtOnce];
   for (int row = 0; row < layout.rows(); ++row, x += layout.cols()) {
     const uint16_t step = step_of(layout.bits(), x, layout.cols());
     std::memcpy(page + layout.step_offset() + 2 * row, &step, sizeof(step));
     for (int first = 0; first < layout.cols(); first += kAtOnce) {
       const int n = layout.cols() - first < kAtOnce ? layout.cols() - first : kAtOnce;
       code_row(layout.bits(), bf16_to_f32(step), x + first, n, codes);
-      std::memset(codes + n, 0, CodeLayout::kQuad);
+      std::memset(codes + n, 0, static_cast<size_t>(kAtOnce - n));
       put_codes(layout, row, first, codes, n, page);
     }
   }

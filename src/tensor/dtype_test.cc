@@ -39,6 +39,7 @@ TEST(DType, ParsesTheSpellingsOfConfigFiles) {
 TEST(DType, EveryNameParsesToItself) {
   for (int i = 0; i <= static_cast<int>(DType::kQ6_K); ++i) {
     const auto dtype = static_cast<DType>(i);
+    if (dtype_info(dtype).block_bytes == 0) continue;  // codes are named by the fields that use them
     EXPECT_EQ(parse_dtype(dtype_info(dtype).name), dtype) << i;
   }
 }

@@ -56,7 +56,7 @@ class OutputOps : public testing::Test {
   }
 
   static WorldShape shape_for(const CompiledFlow& flow) {
-    WorldShape shape{1, 8, 8, 2, 2, {500, 350, 45, 17}};
+    WorldShape shape{1, 8, 8, 2, 2, {3200, 350, 45, 17}};
     if (flow.plan().middle_pages()) shape.budget = shape.bos + shape.eos + *flow.plan().middle_pages();
     return shape;
   }
@@ -127,8 +127,8 @@ TEST_F(OutputOps, Union) {
 }
 
 TEST_F(OutputOps, TopPIsTheSmallestSetThatHoldsTheMass) {
-  constexpr double kMass = 0.6;
-  const auto flow = compile([](const Tensor& a, const Tensor&) { return top_p(a, kMass, 2, 40); }, BackendKind::kCpu);
+  constexpr double kMass = 0.2;
+  const auto flow = compile([](const Tensor& a, const Tensor&) { return top_p(a, kMass, 2, 30); }, BackendKind::kCpu);
   World world(shape_for(*flow), flow->fields(), 1);
   fill_scores(&world, 2);
   PageList list;

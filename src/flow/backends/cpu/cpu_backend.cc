@@ -180,8 +180,17 @@ class CpuBackend : public Backend {
     }
   }
 
+  /// PageView::page_id of successive pages, with one division for all of them.
   static void list_ids(const PageView& view, const Row& row, int64_t begin, int count, PageId* ids) {
-    for (int t = 0; t < count; ++t) ids[t] = view.page_id(row.sequence->table, begin + t, row.head);
+    const int ratio = view.pages_per_slab();
+    const SlabId* slab = row.sequence->table.data() + begin / ratio;
+    int inside = static_cast<int>(begin % ratio);
+    for (int t = 0; t < count; ++t) {
+      ids[t] = (*slab * view.kv_heads + row.head) * ratio + inside;
+      if (++inside < ratio) continue;
+      inside = 0;
+      ++slab;
+    }
   }
 
   void run_alone(const Node& node, const StepPlan& step) {
@@ -202,7 +211,7 @@ class CpuBackend : public Backend {
     const int64_t bos = step.reserved_bos, k = row.sequence->selected - bos - step.reserved_eos;
     const float* score[2] = {};
     for (size_t i = 0; i < scores_.size(); ++i) score[i] = row.outside[static_cast<size_t>(scores_[i])] + bos;
-    const bool nan = choose_middle(plan_, score, row.pages - bos, k, &scratch);
+    const bool nan = choose_middle(plan_, kernels_, score, row.pages - bos, k, &scratch);
     PageId* slot = list->pages.data() + list->offsets[static_cast<size_t>(row.index)] + bos;
     for (int32_t j : scratch.chosen) *slot++ = view.page_id(row.sequence->table, bos + j, row.head);
     return nan;

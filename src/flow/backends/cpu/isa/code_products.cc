@@ -19,8 +19,8 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
   constexpr int kQuads = 8 / kBits;
   const int64_t width = tile.chunks * kQuads * 4;
   const __m512i mask = _mm512_set1_epi8((1 << kBits) - 1);
-  __m512i sums[kHeads];
-  for (__m512i& sum : sums) sum = _mm512_setzero_si512();
+  __m512i sums[kHeads][2];  // of even and odd quads: one would wait for itself
+  for (auto& sum : sums) sum[0] = sum[1] = _mm512_setzero_si512();
   for (int64_t c = 0; c < tile.chunks; ++c, codes += 64) {
     const __m512i packed = _mm512_loadu_si512(codes);
     for (int j = 0; j < kQuads; ++j) {
@@ -28,13 +28,14 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
       for (int h = 0; h < kHeads; ++h) {
         int32_t q;
         __builtin_memcpy(&q, query + h * width + (c * kQuads + j) * 4, sizeof(q));
-        sums[h] = _mm512_dpbusd_epi32(sums[h], quad, _mm512_set1_epi32(q));
+        sums[h][j % 2] = _mm512_dpbusd_epi32(sums[h][j % 2], quad, _mm512_set1_epi32(q));
       }
     }
   }
   for (int h = 0; h < kHeads; ++h) {
     const __m512i bias = _mm512_set1_epi32(tile.query_bias[h]);
-    out[h][0] = {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(sums[h], 1), bias))};
+    const __m512i sum = _mm512_add_epi32(sums[h][0], sums[h][1]);
+    out[h][0] = {_mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(sum, 1), bias))};
   }
 }
 #elif defined(VORTEX_ISA_avx2)
@@ -110,15 +111,8 @@ void block_values(const CodeTile& tile, const std::byte* page, int64_t block, F3
 
 bool is_nan(float x) { return x != x; }
 
-/// Lanes of x; NaN if any is.
-float largest_lane(Number x) {
-  const float best = reduce_max(x.v);
-  float lane[kLanes];
-  store(lane, choose_unordered(x, x, one(), set(0)).v);
-  float nans = 0;
-  for (float one_lane : lane) nans += one_lane;
-  return nans > 0 ? __builtin_nanf("") : best;
-}
+/// Of the lanes of x; NaN if any is.
+float largest_lane(Number x) { return any_nan(x) ? __builtin_nanf("") : reduce_max(x.v); }
 
 template <int kHeads>
 struct StoreRows {

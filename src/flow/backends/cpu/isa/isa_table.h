@@ -10,6 +10,7 @@ void add_reductions(flow::TileKernels* table);
 void add_products(flow::TileKernels* table);
 void add_code_products(flow::TileKernels* table);
 void add_rotation(flow::TileKernels* table);
+void add_filters(flow::TileKernels* table);
 void add_conversions(flow::TileKernels* table);
 
 }  // namespace vortex::VORTEX_ISA::tile

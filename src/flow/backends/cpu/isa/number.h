@@ -135,6 +135,18 @@ inline Number mask_ne(Number x, Number y) { return choose_eq(x, y, set(-1e30f), 
 inline Number mask_gt(Number x, Number y) { return choose_gt(x, y, set(0), set(-1e30f)); }
 inline Number mask_ge(Number x, Number y) { return choose_ge(x, y, set(0), set(-1e30f)); }
 
+inline bool any_nan(Number x) {
+#if defined(VORTEX_ISA_avx512)
+  return _mm512_cmp_ps_mask(x.v.v, x.v.v, _CMP_UNORD_Q) != 0;
+#elif defined(VORTEX_ISA_avx2)
+  return _mm256_movemask_ps(_mm256_cmp_ps(x.v.v, x.v.v, _CMP_UNORD_Q)) != 0;
+#else
+  bool any = false;
+  for (float lane : x.v.v) any |= lane != lane;
+  return any;
+#endif
+}
+
 /// Larger or smaller of two, NaN if either is: for reductions.
 inline Number max_or_nan(Number x, Number y) { return choose_unordered(x, x, x, max(x, y)); }
 inline Number min_or_nan(Number x, Number y) { return choose_unordered(x, x, x, min(x, y)); }

@@ -9,6 +9,7 @@ void fill_tile_kernels(flow::TileKernels* table) {
   tile::add_products(table);
   tile::add_code_products(table);
   tile::add_rotation(table);
+  tile::add_filters(table);
   tile::add_conversions(table);
 }
 

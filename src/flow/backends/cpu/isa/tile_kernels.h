@@ -86,6 +86,11 @@ struct TileKernels {
   void (*decode)(Element element, const void* src, float* out, int64_t n);
   void (*encode_bf16)(const float* x, uint16_t* out, int64_t n);
   void (*round_bf16)(const float* x, float* out, int64_t n);
+  /// Largest number of each `group` successive ones (the last group may be shorter; -infinity if all are NaN). True if
+  /// a number is NaN.
+  bool (*group_maxima)(const float* x, int64_t n, int64_t group, float* out);
+  /// Indices of the numbers that are at least `bound`, ascending; their count.
+  int64_t (*list_at_least)(const float* x, int64_t n, float bound, int32_t* out);
   /// In place over one column of pages.
   void (*softmax)(float* x, int64_t n, float scale);
   void (*normalize)(float* x, int64_t n);
