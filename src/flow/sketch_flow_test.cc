@@ -32,18 +32,19 @@ Vector rotated(const Vector& x) {
   return out;
 }
 
-/// Sketched values of one token; the step is stored in bfloat16.
+/// Sketched values of one token: codes by the Gaussian's best step (any for one bit), the step that fits them best,
+/// stored in bfloat16.
 Vector sketched(const Vector& x, int bits) {
-  const auto n = static_cast<double>(x.size());
-  double magnitude = 0, squares = 0;
-  for (double v : x) {
-    magnitude += std::abs(v) / n;
-    squares += v * v / n;
-  }
-  const double step = round_to_bf16(static_cast<float>(bits == 1 ? 2 * magnitude : 0.9957 * std::sqrt(squares)));
-  const double half = bits == 1 ? 1 : 2;
+  double squares = 0, xc = 0, cc = 0;
+  for (double v : x) squares += v * v / static_cast<double>(x.size());
+  const double first = 0.9957 * std::sqrt(squares), half = bits == 1 ? 1 : 2;
   Vector out;
-  for (double v : x) out.push_back((std::clamp(std::floor(v / step), -half, half - 1) + 0.5) * step);
+  for (double v : x) out.push_back(std::clamp(std::floor(v / first), -half, half - 1) + 0.5);
+  for (size_t i = 0; i < x.size(); ++i) {
+    xc += x[i] * out[i];
+    cc += out[i] * out[i];
+  }
+  for (double& c : out) c *= round_to_bf16(static_cast<float>(xc / cc));
   return out;
 }
 

@@ -1,5 +1,6 @@
 #include "tensor/codes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -33,16 +34,10 @@ float largest(const float* x, int n) {
   return best;
 }
 
-uint16_t step_of(int bits, const float* x, int n) {
-  switch (bits) {
-    case 1:
-      return f32_to_bf16(2 * sum_of(x, n, [](float v) { return std::fabs(v); }) / static_cast<float>(n));
-    case 2:
-      return f32_to_bf16(kGaussianStep *
-                         std::sqrt(sum_of(x, n, [](float v) { return v * v; }) / static_cast<float>(n)));
-    default:
-      return f32_to_bf16(2 * largest(x, n) / static_cast<float>(1 << bits));
-  }
+/// What the codes of a row are taken with.
+float first_step(int bits, const float* x, int n) {
+  if (bits == 2) return kGaussianStep * std::sqrt(sum_of(x, n, [](float v) { return v * v; }) / static_cast<float>(n));
+  return 2 * largest(x, n) / static_cast<float>(1 << bits);
 }
 
 /// Codes from 0: code + L/2.
@@ -56,6 +51,28 @@ void code_row(int bits, float step, const float* x, int n, uint8_t* out) {
     out[i] = static_cast<uint8_t>(static_cast<int>(code));
   }
 }
+
+/// <x, c> and <c, c> of a row, c the codes plus 1/2: the step that fits them best is their ratio.
+struct Fit {
+  float xc = 0, cc = 0;
+  void add(int bits, const float* x, const uint8_t* codes, int n) {
+    const float middle = static_cast<float>(1 << bits) / 2 - 0.5f;
+    float xcs[8] = {}, ccs[8] = {};
+    const auto term = [&](int i, int lane) {
+      const float c = static_cast<float>(codes[i]) - middle;
+      xcs[lane] += x[i] * c;
+      ccs[lane] += c * c;
+    };
+    int i = 0;
+    for (; i + 8 <= n; i += 8)
+      for (int lane = 0; lane < 8; ++lane) term(i + lane, lane);
+    for (int lane = 0; i < n; ++i, ++lane) term(i, lane);
+    for (int lane = 0; lane < 8; ++lane) {
+      xc += xcs[lane];
+      cc += ccs[lane];
+    }
+  }
+};
 
 /// Byte and shift of a code in its page.
 struct CodePlace {
@@ -115,14 +132,17 @@ void encode_page(const CodeLayout& layout, const float* x, std::byte* page) {
   std::memset(page, 0, static_cast<size_t>(layout.step_offset()));
   uint8_t codes[kAtOnce];
   for (int row = 0; row < layout.rows(); ++row, x += layout.cols()) {
-    const uint16_t step = step_of(layout.bits(), x, layout.cols());
-    std::memcpy(page + layout.step_offset() + 2 * row, &step, sizeof(step));
+    const float step = first_step(layout.bits(), x, layout.cols());
+    Fit fit;
     for (int first = 0; first < layout.cols(); first += kAtOnce) {
-      const int n = layout.cols() - first < kAtOnce ? layout.cols() - first : kAtOnce;
-      code_row(layout.bits(), bf16_to_f32(step), x + first, n, codes);
-      std::memset(codes + n, 0, static_cast<size_t>(kAtOnce - n));
+      const int n = std::min(layout.cols() - first, kAtOnce);
+      code_row(layout.bits(), step, x + first, n, codes);
+      fit.add(layout.bits(), x + first, codes, n);
+      std::fill(codes + n, codes + kAtOnce, uint8_t{0});
       put_codes(layout, row, first, codes, n, page);
     }
+    const uint16_t fitted = f32_to_bf16(fit.xc / fit.cc);
+    std::memcpy(page + layout.step_offset() + 2 * row, &fitted, sizeof(fitted));
   }
 }
 

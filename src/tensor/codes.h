@@ -2,10 +2,10 @@
 //
 //   value = (code + 1/2) * step,  code in [-L/2, L/2), L = 2^bits; one bf16 step a row (the innermost axis)
 //
-// The step of a row x:  8 and 4 bits: 2 max|x| / L.  2 bits: 0.9957 times the root mean square, the best uniform
-// quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960).  1 bit: 2 mean|x|, the sign with the mean
-// magnitude. Codes are taken from the step as it is stored; a row of zeros has step 0. NaN and infinity make the step,
-// and with it the whole row, NaN or infinite.
+// A row x is coded with a first step: 2 max|x| / L, or for 2 bits 0.9957 times the root mean square, the best uniform
+// quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960). What is stored is the step that fits the
+// codes best, <x, c> / <c, c> with c = code + 1/2; for 1 bit that is the mean magnitude, doubled. A row of zeros has
+// step 0. NaN and infinity make the step, and with it the whole row, NaN or infinite.
 //
 // In memory: the codes, then the steps. Pages whose rows are a multiple of 16 lie in blocks, so that a vector holds the
 // codes of 16 rows: byte (r, i) of 64 bytes, r < 16 and i < 4, holds channels 4 q + i of row r for 8 / bits successive
