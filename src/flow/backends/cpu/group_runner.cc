@@ -157,7 +157,12 @@ const std::byte* GroupRunner::page_of(int field, int t) const {
 }
 
 void GroupRunner::field_pointers(int field, const void** out) const {
-  for (int t = 0; t < count_; ++t) out[t] = page_of(field, t);
+  if (row_.state != nullptr) {
+    for (int t = 0; t < count_; ++t) out[t] = page_of(field, t);
+    return;
+  }
+  const FieldView view = row_.view->fields[static_cast<size_t>(field)];
+  for (int t = 0; t < count_; ++t) out[t] = view.page(pages_[t]);
 }
 
 void GroupRunner::run_gemm(const Step& step) {

@@ -8,6 +8,9 @@ namespace {
 using flow::CodeTile;
 using flow::RowReduction;
 
+// What is handed from one to the next stays in registers.
+#define VORTEX_INLINE inline __attribute__((always_inline))
+
 constexpr int kRows = 16;
 constexpr int kVectors = kRows / kLanes;  // of floats, for 16 rows
 constexpr int64_t kPrefetchPages = 6;
@@ -15,7 +18,8 @@ constexpr int64_t kPrefetchPages = 6;
 /// Sums over the channels of code * query for 16 rows and kHeads query rows. Codes count from 0.
 #if defined(VORTEX_ISA_avx512)
 template <int kBits, int kHeads>
-void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query,
+                                F32 (*out)[kVectors]) {
   constexpr int kQuads = 8 / kBits;
   const int64_t width = tile.chunks * kQuads * 4;
   const __m512i mask = _mm512_set1_epi8((1 << kBits) - 1);
@@ -39,8 +43,15 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
   }
 }
 #elif defined(VORTEX_ISA_avx2)
+/// Adds at this place: g++ would add all products of a chunk in a tree, and spill them meanwhile.
+inline void add_here(__m256i* sum, __m256i product) {
+  *sum = _mm256_add_epi16(*sum, product);
+  __asm__("" : "+x"(*sum));
+}
+
 template <int kBits, int kHeads>
-void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query,
+                                F32 (*out)[kVectors]) {
   constexpr int kQuads = 8 / kBits;
   constexpr int kLargest = 2 * ((1 << kBits) - 1) * 127;        // of a pair of products
   constexpr int64_t kChunksAtOnce = 32767 / kLargest / kQuads;  // that sums of 16 bits hold
@@ -62,8 +73,8 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
           int32_t q;
           __builtin_memcpy(&q, query + h * width + (c * kQuads + j) * 4, sizeof(q));
           const __m256i four = _mm256_set1_epi32(q);
-          sums[h][0] = _mm256_add_epi16(sums[h][0], _mm256_maddubs_epi16(first, four));
-          sums[h][1] = _mm256_add_epi16(sums[h][1], _mm256_maddubs_epi16(second, four));
+          add_here(&sums[h][0], _mm256_maddubs_epi16(first, four));
+          add_here(&sums[h][1], _mm256_maddubs_epi16(second, four));
         }
       }
     }
@@ -78,7 +89,8 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
 }
 #else
 template <int kBits, int kHeads>
-void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query, F32 (*out)[kVectors]) {
+VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query,
+                                F32 (*out)[kVectors]) {
   constexpr int kQuads = 8 / kBits;
   const int64_t width = tile.chunks * kQuads * 4;
   for (int h = 0; h < kHeads; ++h) {
@@ -99,7 +111,7 @@ void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* qu
 
 /// Values of 16 rows for kHeads heads.
 template <int kBits, int kHeads>
-void block_values(const CodeTile& tile, const std::byte* page, int64_t block, F32 (*out)[kVectors]) {
+VORTEX_INLINE void block_values(const CodeTile& tile, const std::byte* page, int64_t block, F32 (*out)[kVectors]) {
   sum_products<kBits, kHeads>(tile, page + block * tile.chunks * 64, tile.query, out);
   const auto* steps = reinterpret_cast<const uint16_t*>(page + tile.step_offset) + block * kRows;
   const F32 alpha = set1(tile.alpha), beta = set1(tile.beta);
@@ -153,11 +165,11 @@ struct SumExponentials {
       for (int i = 1; i < kVectors; ++i) best = max_or_nan({values[h][i]}, best);
       const float here = largest_lane(best);
       const float top = block == 0 || here > out[h] || is_nan(here) ? here : out[h];
-      Number sum = set(0);
-      for (int i = 0; i < kVectors; ++i) sum = sum + exp(Number{values[h][i]} - set(top));
+      F32 sum = zero();  // the plain exponential will do: NaN and infinity are in `top`
+      for (int i = 0; i < kVectors; ++i) sum = sum + VORTEX_ISA::exp(values[h][i] - set1(top));
       const float before = block == 0 ? 0 : sums[h] * __builtin_expf(out[h] - top);
       out[h] = top;
-      sums[h] = before + reduce_add(sum.v);
+      sums[h] = before + reduce_add(sum);
     }
   }
 };

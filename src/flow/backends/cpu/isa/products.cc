@@ -113,6 +113,28 @@ void gemm(const flow::GemmTile& tile) {
   }
 }
 
+/// Loaded once: g++ would read it again for every product, and loads are what this loop waits for.
+inline void keep_in_register(F32* x) {
+#if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)
+  __asm__("" : "+x"(x->v));
+#else
+  static_cast<void>(x);
+#endif
+}
+
+/// Of kCount numbers and `best`; NaN if any is. Without branches but for NaN: which head wins cannot be predicted.
+template <int kCount>
+float largest(const float* x, float best) {
+  float top = best, odd = 0;
+  for (int i = 0; i < kCount; ++i) {
+    top = x[i] > top ? x[i] : top;
+    odd += x[i] * 0;  // NaN from NaN and from infinity
+  }
+  if (odd == 0) return top;
+  for (int i = 0; i < kCount; ++i) best = best != best || best > x[i] ? best : x[i];
+  return best;
+}
+
 /// Bounds of kRows query heads on kPages pages: several pages share the loads of the query and keep enough sums in
 /// flight. best[p] becomes the larger, NaN if any is.
 template <class From, int kRows, int kPages>
@@ -135,18 +157,19 @@ void best_bounds(const flow::BoundTile& tile, int64_t first, const float* positi
       l[p] = From::read(low[p] + d);
     }
     for (int r = 0; r < kRows; ++r) {
-      const F32 up = load(positive + r * width + d), down = load(negative + r * width + d);
+      F32 up = load(positive + r * width + d), down = load(negative + r * width + d);
+      keep_in_register(&up);
+      keep_in_register(&down);
       for (int p = 0; p < kPages; ++p) acc[p][r] = fma(up, h[p], fma(down, l[p], acc[p][r]));
     }
   }
   for (int p = 0; p < kPages; ++p) {
     float sum[kRows];
     sum_all<kRows>(acc[p], sum);
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r)
       for (int64_t i = d; i < width; ++i)
         sum[r] += positive[r * width + i] * From::one(high[p] + i) + negative[r * width + i] * From::one(low[p] + i);
-      best[p] = best[p] != best[p] || best[p] > sum[r] ? best[p] : sum[r];  // NaN stays
-    }
+    best[p] = largest<kRows>(sum, best[p]);
   }
 }
 

@@ -259,6 +259,41 @@ void softmax(float* x, int64_t n, float scale) {
   scale_by(x, n, 1.0f / over_row<SumStep>(x, n, Keep{}));
 }
 
+/// Lanes that belong to one column (lane i to column i % columns) folded, in every one of them.
+template <class Step>
+Number fold_columns(Number x, int64_t columns) {
+  float lane[kLanes];
+  store(lane, x.v);
+  for (int64_t i = columns; i < kLanes; ++i) lane[i % columns] = Step::combine(lane[i % columns], lane[i]);
+  for (int64_t i = columns; i < kLanes; ++i) lane[i] = lane[i % columns];
+  return {load(lane)};
+}
+
+/// Softmax of each of a few columns that lie side by side, [n, columns]: a vector holds whole pages.
+bool softmax_columns(float* x, int64_t n, int64_t columns, float scale) {
+  if (columns > kLanes || kLanes % columns != 0 || n * columns < kLanes) return false;
+  const int64_t end = n * columns, whole = end / kLanes * kLanes;
+  const auto rest = static_cast<int>(end - whole);
+  const Number factor = set(scale), lowest = set(-kInfinity);
+  Number top = lowest;
+  for (int64_t i = 0; i < whole; i += kLanes) top = MaxStep::step(top, factor * Number{load(x + i)});
+  float tail[kLanes];
+  store(tail, lowest.v);
+  for (int i = 0; i < rest; ++i) tail[i] = scale * x[whole + i];
+  top = fold_columns<MaxStep>(MaxStep::step(top, {load(tail)}), columns);
+  Number sum = exp(Number{load(tail)} - top);
+  store(tail, sum.v);
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    const Number weight = exp(factor * Number{load(x + i)} - top);
+    store(x + i, weight.v);
+    sum = sum + weight;
+  }
+  const Number share = one() / fold_columns<SumStep>(sum, columns);
+  for (int64_t i = 0; i < whole; i += kLanes) store(x + i, (Number{load(x + i)} * share).v);
+  store_n(x + whole, (Number{load(tail)} * share).v, rest);
+  return true;
+}
+
 void normalize(float* x, int64_t n) {
   if (n == 0) return;
   const float norm = __builtin_sqrtf(over_row<SquareStep>(x, n, Keep{}));
@@ -271,6 +306,7 @@ void normalize(float* x, int64_t n) {
 void add_reductions(flow::TileKernels* table) {
   table->reduce = reduce;
   table->softmax = softmax;
+  table->softmax_columns = softmax_columns;
   table->normalize = normalize;
 }
 
