@@ -43,8 +43,8 @@ const std::array<Entry, 14>& entries() {
       {&builtin_ValueEnergy, "centroid scores times the norm of the values; head_dim + 1 numbers a page"},
       {&builtin_MeanStd, "centroid and spread of the keys, best head; 2 head_dim numbers a page"},
       {&builtin_QuestSubpage, "bounds for each 4 tokens; 2 head_dim numbers per 4 tokens"},
-      {&builtin_Sketch1, "keys at 1 bit a channel, best token and head; head_dim bits a token"},
-      {&builtin_Sketch2, "keys at 2 bits a channel, best token and head; 2 head_dim bits a token"},
+      {&builtin_Sketch1, "keys at 1 bit a channel, best token of the best head; head_dim bits a token"},
+      {&builtin_Sketch2, "keys at 2 bits a channel, best token of the best head; 2 head_dim bits a token"},
       {&builtin_Sketch2Mass, "keys at 2 bits a channel, estimated attention mass; 2 head_dim bits a token"},
   }};
   return kEntries;

@@ -88,13 +88,18 @@ std::vector<Vector> estimates(const World& world, int row, int page, int bits) {
 }
 
 Vector sketch_max(const World& world, int row, int bits) {
-  Vector out;
-  for (int j = 0; j < scored_pages(world, row); ++j) {
-    double best = -1e300;
+  const int n = scored_pages(world, row), bos = world.shape.bos;
+  const double scale = 1 / std::sqrt(static_cast<double>(world.shape.head_dim));
+  Vector out(static_cast<size_t>(n), 0.0), total(static_cast<size_t>(world.shape.group), 0.0);
+  std::vector<Vector> best;  // [page][head], as exponentials
+  for (int j = 0; j < n; ++j) {
+    Vector& page = best.emplace_back();
     for (const Vector& logits : estimates(world, row, j, bits))
-      best = std::max(best, *std::max_element(logits.begin(), logits.end()));
-    out.push_back(best);
+      page.push_back(std::exp(scale * *std::max_element(logits.begin(), logits.end())));
+    for (size_t h = 0; j >= bos && h < page.size(); ++h) total[h] += page[h];
   }
+  for (size_t j = 0; j < best.size(); ++j)
+    for (size_t h = 0; h < total.size(); ++h) out[j] = std::max(out[j], best[j][h] / total[h]);
   return out;
 }
 
