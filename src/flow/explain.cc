@@ -47,6 +47,14 @@ void list_rounding(const Plan& plan, const ProgramPlan& program, std::vector<std
   }
 }
 
+void list_query_rounding(const Plan& plan, std::vector<std::string>* out) {
+  const Program& program = plan.indexer.program;
+  for (size_t n = 0; n < program.nodes.size(); ++n)
+    if (plan.rounds_query(program, program.nodes[n]))
+      out->push_back(fmt::format("forward_indexer: {} to 8 bits a row, for %{}",
+                                 print_value(plan.graph, program, program.nodes[n].inputs[0]), n));
+}
+
 std::string describe_rounding(const Plan& plan) {
   std::string text = "Rounding (float32 everywhere else)\n";
   for (const std::string& place : rounding_places(plan)) text += fmt::format("  {}\n", place);
@@ -97,6 +105,7 @@ std::vector<std::string> rounding_places(const Plan& plan) {
   list_rounding(plan, plan.cache, &places);
   for (const FieldSpec& field : plan.declared_fields())
     places.push_back(fmt::format("field {} to {}", field.name, dtype_info(field.dtype).name));
+  list_query_rounding(plan, &places);
   list_rounding(plan, plan.indexer, &places);
   return places;
 }

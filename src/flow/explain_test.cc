@@ -46,6 +46,13 @@ TEST(Explain, TheCentredFlow) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
 }
 
+TEST(Explain, SaysWhereTheQueryIsRounded) {
+  const Explanation e = explain_flow("sketch2_sparse_attention", {4, 128, 16, false});
+  const std::string text = to_text(e, {}, 4096);
+  EXPECT_NE(text.find("field sketch to int2 codes\n  forward_indexer: %0 to 8 bits a row, for %1\n"), std::string::npos)
+      << text;
+}
+
 TEST(Explain, PassesOff) {
   const Explanation e = explain_flow("centered_block_sparse_attention", {4, 128, 16, false}, {"rewrite"});
   EXPECT_NE(to_text(e, {}, 100).find("Passes\n  rewrite: off\n"), std::string::npos);
