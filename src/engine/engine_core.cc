@@ -38,7 +38,10 @@ Status EngineCore::compile_flow() {
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
   VORTEX_ASSIGN_OR_RETURN(flow_, vortex::compile_flow(c, m, model_.kv_dtype, model_.pool.get()));
-  VORTEX_ASSIGN_OR_RETURN(budget_, PageBudget::create(c, flow_->plan().middle_pages()));
+  // Only then: a schedule_policy was compiled and tried before the weights were loaded.
+  if (const auto pages = flow_->plan().middle_pages()) {
+    VORTEX_ASSIGN_OR_RETURN(budget_, PageBudget::create(c, pages));
+  }
   const std::string unused = fields_without_effect(c);
   if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
   sparsity_.flow = flow_.get();

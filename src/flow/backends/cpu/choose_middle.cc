@@ -20,7 +20,7 @@ bool select_all(const float* score, int64_t n, int64_t k, float tolerance, Selec
 }
 
 /// The same when k is small beside n. The k-th largest of the maxima of groups is a bound that at least k scores reach,
-/// so the best are among the few that do. False if too many or too few do.
+/// so the best are among the few that do. False if k is not small, or NaN leaves fewer than k.
 bool select_few(const TileKernels& kernels, const float* score, int64_t n, int64_t k, SelectScratch* scratch,
                 std::vector<int32_t>* out, bool* nan) {
   const int64_t group = n / (kGroupsPerPage * std::max<int64_t>(k, 1));

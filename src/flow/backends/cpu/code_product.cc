@@ -36,7 +36,7 @@ void extend(const Program& program, const std::vector<NodeId>& group, CodeProduc
   pattern->nodes.push_back(*next);
 }
 
-/// Reductions run with the rows of one head together: [rows, group] per page is what they reduce.
+/// Floats of workspace that hold so many bytes.
 int64_t rows_floats(int64_t bytes) { return (bytes + 3) / 4; }
 
 }  // namespace

@@ -37,11 +37,9 @@ void run_page_axis(const Node& node, const TileKernels& kernels, DType dtype, in
   std::vector<float>& column = scratch->column;
   if (static_cast<int64_t>(column.size()) < n) column.resize(static_cast<size_t>(n));
   float* middle = out + begin * elements;
-  if (node.op == Op::kSoftmax) {
-    std::copy_n(x + begin * elements, n * elements, middle);
-    if (kernels.softmax_columns(middle, n, elements, node.attributes.scale))
-      return round_floats(kernels, dtype, middle, middle, n * elements);
-  }
+  if (node.op == Op::kSoftmax &&
+      kernels.softmax_columns(x + begin * elements, middle, n, elements, node.attributes.scale))
+    return round_floats(kernels, dtype, middle, middle, n * elements);
   for (int64_t e = 0; e < elements; ++e) {
     for (int64_t s = 0; s < n; ++s) column[static_cast<size_t>(s)] = x[(begin + s) * elements + e];
     run_column(node, kernels, elements, e, column.data(), n);

@@ -42,8 +42,7 @@ std::array<int32_t, 256> count_bytes(const uint32_t* keys, int64_t n, uint32_t p
 }
 
 /// Finds the k-th largest key, a byte at a time from the top. Stops when `enough` keys lie above the bin that is left,
-/// or when the
-/// bits below are 0 in all scores (`used` is their union), as in those that were rounded to 16 bits.
+/// or when the bits below are 0 in all scores (`used` is their union), as in those that were rounded to 16 bits.
 Cut find_cut(const uint32_t* keys, int64_t n, int64_t k, int64_t enough, uint32_t used) {
   uint32_t prefix = 0;
   int64_t wanted = k;

@@ -270,7 +270,7 @@ Number fold_columns(Number x, int64_t columns) {
 }
 
 /// Softmax of each of a few columns that lie side by side, [n, columns]: a vector holds whole pages.
-bool softmax_columns(float* x, int64_t n, int64_t columns, float scale) {
+bool softmax_columns(const float* x, float* out, int64_t n, int64_t columns, float scale) {
   if (columns > kLanes || kLanes % columns != 0 || n * columns < kLanes) return false;
   const int64_t end = n * columns, whole = end / kLanes * kLanes;
   const auto rest = static_cast<int>(end - whole);
@@ -285,12 +285,12 @@ bool softmax_columns(float* x, int64_t n, int64_t columns, float scale) {
   store(tail, sum.v);
   for (int64_t i = 0; i < whole; i += kLanes) {
     const Number weight = exp(factor * Number{load(x + i)} - top);
-    store(x + i, weight.v);
+    store(out + i, weight.v);
     sum = sum + weight;
   }
   const Number share = one() / fold_columns<SumStep>(sum, columns);
-  for (int64_t i = 0; i < whole; i += kLanes) store(x + i, (Number{load(x + i)} * share).v);
-  store_n(x + whole, (Number{load(tail)} * share).v, rest);
+  for (int64_t i = 0; i < whole; i += kLanes) store(out + i, (Number{load(out + i)} * share).v);
+  store_n(out + whole, (Number{load(tail)} * share).v, rest);
   return true;
 }
 

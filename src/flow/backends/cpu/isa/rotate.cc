@@ -40,9 +40,10 @@ F32 lane_butterfly(F32 x) {
 #endif
 
 F32 inside(F32 x) {
-  x = lane_butterfly<4>(lane_butterfly<2>(lane_butterfly<1>(x)));
-  if constexpr (kLanes == 16) x = lane_butterfly < kLanes == 16 ? 8 : 4 > (x);
-  return x;
+  constexpr int kWidest = kLanes / 2;  // 4 or 8
+  x = lane_butterfly<2>(lane_butterfly<1>(x));
+  if constexpr (kWidest > 4) x = lane_butterfly<4>(x);
+  return lane_butterfly<kWidest>(x);
 }
 
 void plain_block(float* x, int64_t size) {

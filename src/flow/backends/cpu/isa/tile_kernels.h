@@ -94,8 +94,8 @@ struct TileKernels {
   /// In place over one column of pages.
   void (*softmax)(float* x, int64_t n, float scale);
   void (*normalize)(float* x, int64_t n);
-  /// In place over [n, columns]; false, and nothing done, where the columns do not fit a vector.
-  bool (*softmax_columns)(float* x, int64_t n, int64_t columns, float scale);
+  /// Over the columns of x [n, columns]; false, and nothing done, where they do not fit a vector.
+  bool (*softmax_columns)(const float* x, float* out, int64_t n, int64_t columns, float scale);
 };
 
 const TileKernels& tile_kernels(Isa isa);
