@@ -3,19 +3,39 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "sample/sampling_params.h"
 
+namespace vortex::grammar {
+class CompiledGrammar;
+}
+
 namespace vortex {
+
+/// A request's own say over sparse attention; absent numbers are the engine's VortexConfig's. Ignored by a dense
+/// engine, but for the check that the numbers are possible.
+struct SparsityRequest {
+  std::optional<int64_t> topk_val;
+  std::optional<double> topk_ratio;
+  bool dense = false;  // read every page
+};
 
 struct GenerateRequest {
   std::vector<int32_t> prompt;  // token ids, each below the vocabulary's size
   sample::SamplingParams sampling;
+  int n = 1;                   // answers to the prompt; they share its pages
+  int64_t priority = 0;        // lower runs first, as vLLM's
+  std::string cache_salt;      // pages are shared only between requests of equal salt
+  double queue_timeout_s = 0;  // refused with kUnavailable when it could not start by then; 0: waits for ever
+  SparsityRequest sparsity;
+  std::shared_ptr<const grammar::CompiledGrammar> grammar;  // what the answer must match; null: anything
   bool synthetic_context = false;  // benchmarks: noise stands for the K and V of all but the last prompt token
 };
 
@@ -28,8 +48,22 @@ struct Usage {
   int64_t cached_tokens = 0;  // prompt tokens whose pages were there already
 };
 
+/// Natural logarithm of a token's probability, by the model alone: before temperature, penalties, bias and grammar.
+struct TokenLogprob {
+  int32_t token = 0;
+  float logprob = 0;
+  int64_t rank = 0;  // 1: the most likely
+};
+
+/// A token and the most likely ones in its place, best first (SamplingParams::logprobs of them, ties to the lower id).
+struct TokenLogprobs {
+  TokenLogprob chosen;
+  std::vector<TokenLogprob> top;
+};
+
 /// Seconds of a monotonic clock.
 struct Timings {
+  double queue_s = 0;               // from arrival to the first scheduled chunk
   double ttft_s = 0;                // from arrival to the first token
   double prefill_s = 0;             // from the first scheduled chunk to the first token
   double decode_s = 0;              // from the first token to the last
@@ -59,18 +93,28 @@ struct Completion {
   std::string text;
   std::vector<int32_t> tokens;
   FinishReason finish_reason = FinishReason::kStop;
-  std::optional<Error> error;  // with kError
+  std::variant<std::monostate, int32_t, std::string>
+      stop_reason;                             // the stop token (not eos) or stop string that ended it
+  std::optional<Error> error;                  // with kError
+  std::vector<TokenLogprobs> logprobs;         // by token, when SamplingParams::logprobs asks
+  std::vector<TokenLogprobs> prompt_logprobs;  // by prompt token but the first, when prompt_logprobs asks
+  double cumulative_logprob = 0;               // of the tokens; 0 when no log-probabilities were asked for
   Usage usage;
   Timings timings;
   SparsityReport sparsity;
 };
 
-/// Progress of one request, on the engine thread: keep it short, do not call the engine back.
+/// Progress of one answer of a request, on the engine thread: keep it short, do not call the engine back. The first
+/// event says that it left the queue; each token gives one event, with the text that became certain; the last carries
+/// the completion. What the pointers and views show is gone after the call.
 struct StreamEvent {
   uint64_t id = 0;
-  int64_t prompt_done = 0;                 // prompt tokens computed so far
-  std::string_view text;                   // new text, whole UTF-8 characters
-  const Completion* completion = nullptr;  // set once, at the end
+  int index = 0;                            // which of the n answers
+  int64_t prompt_done = 0;                  // prompt tokens computed so far
+  std::string_view text;                    // new text, whole UTF-8 characters; may be empty
+  std::optional<int32_t> token;             // the new token
+  const TokenLogprobs* logprobs = nullptr;  // of the new token, when asked for
+  const Completion* completion = nullptr;   // set once for each index, at the end
 };
 using StreamCallback = std::function<void(const StreamEvent&)>;
 
