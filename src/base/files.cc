@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace vortex {
@@ -118,11 +119,14 @@ Result<std::string> read_small_file(const fs::path& path, int64_t max_bytes) {
 Status write_file_atomically(const fs::path& path, std::string_view content) {
   if (path.has_parent_path()) VORTEX_RETURN_IF_ERROR(make_folder(path.parent_path()));
   const fs::path temporary = fmt::format("{}.{}.tmp", path.string(), ::getpid());
+  Status status;
   {
     VORTEX_ASSIGN_OR_RETURN(UniqueFd fd, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC));
-    VORTEX_RETURN_IF_ERROR(write_all(fd, content, temporary));
+    status = write_all(fd, content, temporary);
   }
-  return publish_file(temporary, path);
+  if (status.ok()) status = publish_file(temporary, path);
+  if (!status.ok()) ::unlink(temporary.c_str());
+  return status;
 }
 
 Status publish_file(const fs::path& from, const fs::path& to) {
@@ -172,6 +176,19 @@ Result<FileLock> FileLock::acquire(const fs::path& path) {
     if (errno != EINTR) return file_error(path, "cannot lock", errno);
   }
   return FileLock(std::move(fd));
+}
+
+Result<std::optional<FileLock>> FileLock::try_for(const fs::path& path, std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kPause{20};
+  VORTEX_RETURN_IF_ERROR(make_folder(path.parent_path()));
+  VORTEX_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT));
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EINTR && errno != EWOULDBLOCK) return file_error(path, "cannot lock", errno);
+    if (std::chrono::steady_clock::now() >= deadline) return std::optional<FileLock>();
+    std::this_thread::sleep_for(kPause);
+  }
+  return std::optional<FileLock>(FileLock(std::move(fd)));
 }
 
 }  // namespace vortex

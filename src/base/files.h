@@ -2,8 +2,10 @@
 // path and the system's reason.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,10 +54,13 @@ Status check_free_space(const std::filesystem::path& folder, int64_t bytes);
 std::string sha256_of(std::string_view bytes);
 Result<std::string> sha256_of_file(const std::filesystem::path& path);
 
-/// An exclusive lock between processes, held for the life of the object. Waits while another holds it.
+/// An exclusive lock between processes, held for the life of the object; one that dies lets go of it.
 class FileLock {
  public:
+  /// Waits while another holds it.
   static Result<FileLock> acquire(const std::filesystem::path& path);
+  /// Nothing when another holds it for all of `patience`.
+  static Result<std::optional<FileLock>> try_for(const std::filesystem::path& path, std::chrono::milliseconds patience);
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -7,8 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-
-#include "base/files.h"
+#include <ctime>
 
 namespace vortex::toolchain {
 namespace fs = std::filesystem;
@@ -16,6 +15,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kMaxListBytes = 1 << 20;
+constexpr std::string_view kScratchPrefix = "vortex-build-";
+constexpr size_t kDigestLength = 64;
+constexpr time_t kAbandonedAfter = 3600;         // a build takes a minute at most
+constexpr time_t kUnusedAfter = 30 * 24 * 3600;  // an old version's, or of a flow that has changed
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -27,9 +30,20 @@ Error refused(const fs::path& folder, const char* why) {
           "name another in compilation_cache_dir"};
 }
 
-/// Whether every file of the list, a digest and a path a line, is what it was.
+/// A regular file that only we can have written. The folder is private; this is for a folder that once was not.
+bool is_ours(const fs::path& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == ::geteuid() &&
+         (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+void mark_used(const fs::path& path) { ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0); }
+
+/// A list begins with the digest of its library; then, for each file that went into it, a digest and a path a line.
+std::string digest_of_list(const std::string& list) { return list.substr(0, list.find('\n')); }
+
 bool inputs_unchanged(const std::string& list) {
-  for (size_t at = 0; at < list.size();) {
+  for (size_t at = digest_of_list(list).size() + 1; at < list.size();) {
     const size_t end = std::min(list.find('\n', at), list.size());
     const size_t space = list.find(' ', at);
     if (space >= end) return false;
@@ -40,14 +54,31 @@ bool inputs_unchanged(const std::string& list) {
   return true;
 }
 
-Result<std::string> list_of(const std::vector<fs::path>& inputs) {
-  std::string list;
+Result<std::string> list_of(const fs::path& library, const std::vector<fs::path>& inputs) {
+  VORTEX_ASSIGN_OR_RETURN(std::string list, sha256_of_file(library));
+  list += '\n';
   for (const fs::path& input : inputs) {
     VORTEX_ASSIGN_OR_RETURN(const std::string digest, sha256_of_file(input));
     std::error_code failure;
     list += fmt::format("{} {}\n", digest, fs::absolute(input, failure).string());
   }
   return list;
+}
+
+/// "KEY.inputs", "KEY.lock", "KEY-DIGEST.so" or the like: a name of this cache, not of a file that lies there too.
+bool is_entry_name(const std::string& name) {
+  const bool has_key = name.size() > kDigestLength && name.find_first_not_of("0123456789abcdef") == kDigestLength;
+  return has_key && (name[kDigestLength] == '.' || name[kDigestLength] == '-');
+}
+
+bool is_scratch_name(const std::string& name) {
+  const bool is_folder = name.starts_with(kScratchPrefix) && name.size() == kScratchPrefix.size() + 6;
+  return is_folder || (is_entry_name(name) && name.ends_with(".tmp"));
+}
+
+time_t age_of(const fs::path& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? std::time(nullptr) - info.st_mtime : 0;
 }
 
 }  // namespace
@@ -81,30 +112,55 @@ Result<CodeCache> CodeCache::open(const fs::path& folder) {
   return CodeCache(absolute);
 }
 
-/// The library's name holds the digest of the list: a list and a library of two builds are never taken for a pair.
+/// The library's name holds the digest of its list, which holds that of the library: neither can change alone.
 fs::path CodeCache::library_of(const std::string& key, const std::string& list) const {
   return folder_ / fmt::format("{}-{}.so", key, sha256_of(list).substr(0, 16));
 }
 
 std::optional<fs::path> CodeCache::find(const std::string& key) const {
-  const auto list = read_small_file(folder_ / (key + ".inputs"), kMaxListBytes);
+  const fs::path list_path = folder_ / (key + ".inputs");
+  if (!is_ours(list_path)) return std::nullopt;
+  const auto list = read_small_file(list_path, kMaxListBytes);
   if (!list.ok() || !inputs_unchanged(*list)) return std::nullopt;
   const fs::path library = library_of(key, *list);
-  if (file_bytes(library) == 0) return std::nullopt;
+  if (!is_ours(library)) return std::nullopt;
+  const auto found = sha256_of_file(library);
+  if (!found.ok() || *found != digest_of_list(*list)) return std::nullopt;
+  mark_used(list_path);
+  mark_used(library);
   return library;
+}
+
+std::optional<FileLock> CodeCache::take_turn(const std::string& key, std::chrono::milliseconds patience) const {
+  auto lock = FileLock::try_for(folder_ / (key + ".lock"), patience);
+  return lock.ok() ? std::move(lock).value() : std::nullopt;
 }
 
 Result<fs::path> CodeCache::publish(const std::string& key, const fs::path& library,
                                     const std::vector<fs::path>& inputs) const {
-  VORTEX_ASSIGN_OR_RETURN(const std::string list, list_of(inputs));
+  // Whatever the umask is: find() takes nothing that a group may write.
+  if (::chmod(library.c_str(), 0700) != 0) return file_error(library, "cannot change the mode of", errno);
+  VORTEX_ASSIGN_OR_RETURN(const std::string list, list_of(library, inputs));
   const fs::path target = library_of(key, list);
   VORTEX_RETURN_IF_ERROR(publish_file(library, target));
   VORTEX_RETURN_IF_ERROR(write_file_atomically(folder_ / (key + ".inputs"), list));
+  prune();
   return target;
 }
 
+void CodeCache::prune() const {
+  std::error_code failure;
+  for (fs::directory_iterator entry(folder_, failure), end; !failure && entry != end; entry.increment(failure)) {
+    const std::string name = entry->path().filename().string();
+    if (!is_scratch_name(name) && !is_entry_name(name)) continue;
+    std::error_code ignored;
+    if (age_of(entry->path()) > (is_scratch_name(name) ? kAbandonedAfter : kUnusedAfter))
+      fs::remove_all(entry->path(), ignored);
+  }
+}
+
 Result<ScratchFolder> ScratchFolder::create(const fs::path& parent) {
-  std::string name = parent / "build-XXXXXX";
+  std::string name = parent / fmt::format("{}XXXXXX", kScratchPrefix);
   if (::mkdtemp(name.data()) == nullptr) return file_error(parent, "cannot create a folder in", errno);
   return ScratchFolder(name);
 }

@@ -2,12 +2,14 @@
 // able to write to it.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/files.h"
 #include "base/result.h"
 
 namespace vortex::toolchain {
@@ -23,17 +25,24 @@ class CodeCache {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// What was published under `key`, when the files that went into it are what they were.
+  /// What was published under `key`, when it and the files that went into it are what they were, byte by byte, and
+  /// nobody else could have written it. What is found counts as used now.
   std::optional<std::filesystem::path> find(const std::string& key) const;
 
+  /// Waits while another process builds `key`, but no longer than `patience`: one that hangs must not stop the others,
+  /// and two builds of one key do no harm. A builder that dies gives its turn away. Nothing: no turn, build all the
+  /// same.
+  std::optional<FileLock> take_turn(const std::string& key, std::chrono::milliseconds patience) const;
+
   /// Moves a finished library into place under `key`: others see all of it or nothing. `inputs` are files that it was
-  /// made from; a later find() compares their content.
+  /// made from; a later find() compares their content. Removes what killed builds left and what was unused for long.
   Result<std::filesystem::path> publish(const std::string& key, const std::filesystem::path& library,
                                         const std::vector<std::filesystem::path>& inputs) const;
 
  private:
   explicit CodeCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
   std::filesystem::path library_of(const std::string& key, const std::string& list) const;
+  void prune() const;
 
   std::filesystem::path folder_;
 };

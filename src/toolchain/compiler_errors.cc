@@ -37,13 +37,23 @@ std::string last_line(std::string_view output) {
   return std::string(last.substr(0, 300));
 }
 
+/// A driver's word that its linker failed; what failed stands in the linker's own line before it.
+bool speaks_for_linker(const Complaint& complaint) {
+  return complaint.message.starts_with("ld returned ") || complaint.message.starts_with("linker command failed");
+}
+
 }  // namespace
 
 Error first_compiler_error(std::string_view output, const std::string& file) {
   std::optional<Complaint> first, own;
   int count = 0;
+  std::string_view before;
   for (std::string_view rest = output; !rest.empty();) {
-    const auto complaint = parse_line(next_line(&rest));
+    const std::string_view line = next_line(&rest);
+    auto complaint = parse_line(line);
+    if (complaint && speaks_for_linker(*complaint) && !before.empty())
+      complaint = Complaint{file, "the linker failed: " + last_line(before)};
+    before = line;
     if (!complaint) continue;
     ++count;
     if (!first) first = complaint;

@@ -26,6 +26,12 @@ TEST(CompilerErrorsTest, OtherForms) {
             "g++: Killed signal terminated program cc1plus");
   EXPECT_EQ(first_compiler_error("/usr/bin/ld: cannot find -lx\ncollect2: ld returned 1\n", "a.cc").to_string(),
             "a.cc: the compiler failed: collect2: ld returned 1");
+  for (const char* driver :
+       {"collect2: error: ld returned 1 exit status\n", "clang: error: linker command failed with exit code 1\n"}) {
+    const std::string full = "/usr/bin/ld: final link failed: No space left on device\n" + std::string(driver);
+    EXPECT_EQ(first_compiler_error(full, "a.cc").to_string(),
+              "a.cc: the linker failed: /usr/bin/ld: final link failed: No space left on device");
+  }
   EXPECT_EQ(first_compiler_error("", "a.cc").to_string(), "a.cc: the compiler failed: it wrote nothing");
 }
 

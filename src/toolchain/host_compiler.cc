@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int64_t kMaxSourceBytes = 4 << 20;
+constexpr std::chrono::seconds kTurnPatience{8};  // with a compiler's own time limit, less than 30 seconds in all
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -135,6 +136,8 @@ Result<fs::path> HostCompiler::build(const Job& job, const CodeCache& cache) con
   for (const auto* words : {&command_, &job.flags})
     for (const std::string& word : *words) all += word + '\n';
   const std::string key = sha256_of(all + job.name + '\n' + job.absolute + '\n' + job.text);
+  if (const auto found = cache.find(key)) return *found;
+  const auto turn = cache.take_turn(key, kTurnPatience);
   if (const auto found = cache.find(key)) return *found;
   return run(job, key, cache);
 }

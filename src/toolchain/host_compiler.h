@@ -1,5 +1,6 @@
 // HostCompiler: C++ text to a shared object, by the compiler of this machine. A program started with a list of
-// arguments, never a shell; 30 seconds at most; the result is cached by content.
+// arguments, never a shell; 20 seconds at most; the result is cached by content. Processes that need the same result at
+// once wait for the one that builds it.
 #pragma once
 
 #include <filesystem>

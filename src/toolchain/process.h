@@ -16,7 +16,7 @@ struct ProcessResult {
 };
 
 struct ProcessLimits {
-  std::chrono::milliseconds time{30'000};
+  std::chrono::milliseconds time{20'000};
   size_t output_bytes = 256 << 10;
 };
 
