@@ -17,10 +17,14 @@ class SequenceTable {
   SequenceTable(const SequenceTable&) = delete;
   SequenceTable& operator=(const SequenceTable&) = delete;
 
+  /// Starts an empty table with slabs that others hold too; they are retained, and never written here.
+  void share(std::span<const SlabId> slabs);
   /// Makes room for `tokens` tokens in all. False, and nothing changed, when the pool has too few free slabs.
   bool reserve(int64_t tokens);
   void clear();
 
+  /// Slabs that reserve(tokens) would take from the pool.
+  int64_t missing(int64_t tokens) const;
   std::span<const SlabId> slabs() const { return slabs_; }
   int64_t capacity_tokens() const { return static_cast<int64_t>(slabs_.size()) * slab_tokens_; }
 

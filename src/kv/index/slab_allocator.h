@@ -11,6 +11,7 @@
 namespace vortex::kv {
 
 /// Hands out slab ids [0, capacity) with reference counts: a slab shared by several sequences is freed by the last.
+/// One of the references may be a cache's, which keeps the slab's contents for later sequences.
 class SlabAllocator {
  public:
   explicit SlabAllocator(int32_t capacity);
@@ -21,8 +22,15 @@ class SlabAllocator {
   /// Drops one reference; at the last the slab is free again.
   void release(SlabId slab);
 
+  /// The cache's reference: at most one a slab.
+  void keep(SlabId slab);
+  void stop_keeping(SlabId slab);
+  bool kept(SlabId slab) const { return kept_[static_cast<size_t>(slab)]; }
+
   int32_t capacity() const { return static_cast<int32_t>(references_.size()); }
   int32_t free_slabs() const { return static_cast<int32_t>(free_.size()); }
+  /// Slabs that only the cache refers to.
+  int32_t idle_slabs() const { return idle_; }
   int32_t references(SlabId slab) const;
 
   /// Every slab is either free once or referenced; anything else is our bug, reported as kInternal.
@@ -30,7 +38,9 @@ class SlabAllocator {
 
  private:
   std::vector<int32_t> references_;  // by slab
+  std::vector<bool> kept_;           // by slab: the cache has a reference
   std::vector<SlabId> free_;         // a stack: recently freed slabs are warm in cache
+  int32_t idle_ = 0;
 };
 
 }  // namespace vortex::kv
