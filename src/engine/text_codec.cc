@@ -49,7 +49,8 @@ Result<std::unique_ptr<TextCodec>> TextCodec::create(const ModelFiles& files) {
   std::unique_ptr<TextCodec> codec(new TextCodec);
   VORTEX_ASSIGN_OR_RETURN(codec->tokenizer_, make_tokenizer(files));
   if (files.chat_template()) {
-    VORTEX_ASSIGN_OR_RETURN(codec->template_, text::ChatTemplate::compile(*files.chat_template()));
+    codec->template_source_ = *files.chat_template();
+    VORTEX_ASSIGN_OR_RETURN(codec->template_, text::ChatTemplate::compile(codec->template_source_));
   }
   return codec;
 }
@@ -58,15 +59,23 @@ std::vector<int32_t> TextCodec::encode(std::string_view prompt) const {
   return tokenizer_->with_bos_eos(tokenizer_->encode(prompt, text::SpecialTokens::kIgnore));
 }
 
-Result<std::vector<int32_t>> TextCodec::encode_chat(nlohmann::ordered_json inputs) const {
+Result<text::RenderedPrompt> TextCodec::render_chat(nlohmann::ordered_json inputs) const {
   if (!template_)
     return Error{ErrorCode::kUnsupported, "chat", "the model has no chat template", "send plain text instead"};
   const auto piece = [&](int32_t id) { return id < 0 ? std::string() : std::string(tokenizer_->token_piece(id)); };
   if (!inputs.contains("add_generation_prompt")) inputs["add_generation_prompt"] = true;
   inputs["bos_token"] = piece(tokenizer_->bos_id());
   inputs["eos_token"] = piece(tokenizer_->eos_id());
-  VORTEX_ASSIGN_OR_RETURN(const text::RenderedPrompt prompt, template_->render(inputs));
+  return template_->render(inputs);
+}
+
+std::vector<int32_t> TextCodec::encode_rendered(const text::RenderedPrompt& prompt) const {
   return tokenizer_->encode_marked(prompt.text, prompt.untrusted);
+}
+
+Result<std::vector<int32_t>> TextCodec::encode_chat(nlohmann::ordered_json inputs) const {
+  VORTEX_ASSIGN_OR_RETURN(const text::RenderedPrompt prompt, render_chat(std::move(inputs)));
+  return encode_rendered(prompt);
 }
 
 }  // namespace vortex

@@ -21,6 +21,8 @@ class TextCodec {
 
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   bool has_chat_template() const { return template_.has_value(); }
+  /// Empty without one.
+  const std::string& chat_template_source() const { return template_source_; }
 
   /// Plain text: no special token is ever read from it; a begin-of-text token is added where the model wants one.
   std::vector<int32_t> encode(std::string_view prompt) const;
@@ -29,12 +31,16 @@ class TextCodec {
   /// add_generation_prompt is true unless given. kUnsupported without a template. What the caller wrote never becomes
   /// a special token.
   Result<std::vector<int32_t>> encode_chat(nlohmann::ordered_json inputs) const;
+  /// The two halves of encode_chat().
+  Result<text::RenderedPrompt> render_chat(nlohmann::ordered_json inputs) const;
+  std::vector<int32_t> encode_rendered(const text::RenderedPrompt& prompt) const;
 
  private:
   TextCodec() = default;
 
   std::unique_ptr<text::Tokenizer> tokenizer_;
   std::optional<text::ChatTemplate> template_;
+  std::string template_source_;
 };
 
 }  // namespace vortex
