@@ -52,11 +52,11 @@ Result<Isa> select_isa(const CpuFeatures& features, std::string_view wanted);
 /// select_isa for this machine, with the wish taken from the environment variable VORTEX_ISA.
 Result<Isa> best_isa();
 
-/// Cores this process may use: affinity mask and cgroup v2 cpu.max (rounded up). At least 1.
+/// Cores this process may use: affinity mask and quota of its cgroups, of version 1 or 2 (rounded up). At least 1.
 int usable_threads();
 
-/// Bytes this process can still hope for: the least of MemAvailable and the cgroup v2 memory.max of its
-/// groups. 0 when unknown.
+/// Bytes this process can still hope for: the least of MemAvailable and the limits of its cgroups, of version 1 or 2.
+/// 0 means unknown (no /proc), not that there is none.
 uint64_t memory_limit_bytes();
 
 namespace internal {

@@ -125,6 +125,27 @@ TEST_F(FakeMachine, MemoryMaxOfAnyGroupCounts) {
   EXPECT_EQ(internal::memory_limit_bytes(root_), 500'000u);
 }
 
+TEST_F(FakeMachine, CgroupsOfVersion1Count) {
+  write("/proc/self/cgroup", "9:memory:/docker/x\n4:cpu,cpuacct:/docker/x\n3:cpuset:/other\n");
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+  write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(internal::memory_limit_bytes(root_), 1'024'000u) << "no limit";
+  EXPECT_EQ(internal::cgroup_cpu_limit(root_), 0);
+  write("/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "300000\n");
+  write("/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us", "150000\n");
+  write("/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(internal::memory_limit_bytes(root_), 300'000u);
+  EXPECT_EQ(internal::cgroup_cpu_limit(root_), 2);
+}
+
+TEST_F(FakeMachine, WithoutProcMemoryIsUnknown) {
+  std::filesystem::remove_all(root_ + "/proc");
+  EXPECT_EQ(internal::memory_limit_bytes(root_), 0u);
+  write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(internal::memory_limit_bytes(root_), 0u) << "no limit is no number";
+}
+
 TEST_F(FakeMachine, GarbageIsIgnored) {
   write("/proc/self/cgroup", "nonsense");
   write("/proc/meminfo", "MemAvailable: lots");

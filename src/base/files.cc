@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -28,7 +29,8 @@ std::string hexadecimal(const unsigned char* bytes, unsigned count) {
 class Sha256 {
  public:
   Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    VORTEX_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+    if (!context_) throw std::bad_alloc();
+    VORTEX_CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
   }
   void add(const void* bytes, size_t count) { VORTEX_CHECK(EVP_DigestUpdate(context_.get(), bytes, count) == 1); }
   std::string finish() {

@@ -28,30 +28,61 @@ std::optional<uint64_t> parse_number(std::string_view text) {
   return value;
 }
 
-// The process's cgroup v2 directory and its ancestors, innermost first: each may set a limit.
-std::vector<std::string> cgroup_directories(const std::string& root) {
+// Whether a line of /proc/self/cgroup, "ID:CONTROLLERS:PATH", is about `controller` ("" is version 2).
+bool names_controller(std::string_view line, std::string_view controller) {
+  if (controller.empty()) return line.starts_with("0::");
+  const std::size_t first = line.find(':');
+  if (first == std::string_view::npos) return false;
+  const std::string list = "," + std::string(line.substr(first + 1, line.find(':', first + 1) - first - 1)) + ",";
+  return list.find("," + std::string(controller) + ",") != std::string::npos;
+}
+
+// The process's directory of a version 1 controller, or of version 2 (""), and its ancestors, innermost first: each
+// may set a limit.
+std::vector<std::string> cgroup_directories(const std::string& root, const std::string& controller) {
   std::ifstream file(root + "/proc/self/cgroup");
   std::string path;
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("0::")) path = line.substr(3);
+    if (names_controller(line, controller)) path = line.substr(line.rfind(':') + 1);
   }
+  const std::string mount = root + "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
   std::vector<std::string> directories;
   while (path.size() > 1) {
-    directories.push_back(root + "/sys/fs/cgroup" + path);
+    directories.push_back(mount + path);
     path.resize(path.rfind('/'));
   }
-  directories.push_back(root + "/sys/fs/cgroup");
+  directories.push_back(mount);
   return directories;
 }
 
-// "QUOTA PERIOD" in microseconds, or "max PERIOD".
+std::optional<uint64_t> cores(std::optional<uint64_t> quota, std::optional<uint64_t> period) {
+  if (!quota || !period || *period == 0) return std::nullopt;
+  return *quota / *period + (*quota % *period != 0 ? 1 : 0);
+}
+
+// Version 2: "QUOTA PERIOD" in microseconds, or "max PERIOD".
 std::optional<uint64_t> cores_of_cpu_max(std::string_view line) {
   const std::size_t space = line.find(' ');
   if (space == std::string_view::npos) return std::nullopt;
-  const auto quota = parse_number(line.substr(0, space));
-  const auto period = parse_number(line.substr(space + 1));
-  if (!quota || !period || *period == 0) return std::nullopt;
-  return *quota / *period + (*quota % *period != 0 ? 1 : 0);
+  return cores(parse_number(line.substr(0, space)), parse_number(line.substr(space + 1)));
+}
+
+// Version 1: two files; a quota of -1 is none.
+std::optional<uint64_t> cores_of_cfs(const std::string& directory) {
+  return cores(parse_number(first_line(directory + "/cpu.cfs_quota_us")),
+               parse_number(first_line(directory + "/cpu.cfs_period_us")));
+}
+
+// Version 1 has a number for "no limit": the largest that pages can count.
+std::optional<uint64_t> limit_of_v1(const std::string& directory) {
+  constexpr uint64_t kNoLimit = uint64_t{1} << 60;
+  const auto bytes = parse_number(first_line(directory + "/memory.limit_in_bytes"));
+  return bytes && *bytes < kNoLimit ? bytes : std::nullopt;
+}
+
+// The least of what is known.
+void lower(std::optional<uint64_t>& limit, std::optional<uint64_t> other) {
+  if (other) limit = std::min(limit.value_or(*other), *other);
 }
 
 // The line is "MemAvailable:    7654321 kB".
@@ -82,20 +113,20 @@ int affinity_count() {
 namespace internal {
 
 int cgroup_cpu_limit(const std::string& root) {
-  uint64_t limit = 0;
-  for (const std::string& directory : cgroup_directories(root)) {
-    const auto cores = cores_of_cpu_max(first_line(directory + "/cpu.max"));
-    if (cores) limit = limit == 0 ? *cores : std::min(limit, *cores);
+  std::optional<uint64_t> limit;
+  for (const std::string& directory : cgroup_directories(root, "")) {
+    lower(limit, cores_of_cpu_max(first_line(directory + "/cpu.max")));
   }
-  return static_cast<int>(std::min<uint64_t>(limit, std::numeric_limits<int>::max()));
+  for (const std::string& directory : cgroup_directories(root, "cpu")) lower(limit, cores_of_cfs(directory));
+  return static_cast<int>(std::min<uint64_t>(limit.value_or(0), std::numeric_limits<int>::max()));
 }
 
 uint64_t memory_limit_bytes(const std::string& root) {
   std::optional<uint64_t> limit = available_memory(root);
-  for (const std::string& directory : cgroup_directories(root)) {
-    const auto bytes = parse_number(first_line(directory + "/memory.max"));
-    if (bytes) limit = std::min(limit.value_or(*bytes), *bytes);
+  for (const std::string& directory : cgroup_directories(root, "")) {
+    lower(limit, parse_number(first_line(directory + "/memory.max")));
   }
+  for (const std::string& directory : cgroup_directories(root, "memory")) lower(limit, limit_of_v1(directory));
   return limit.value_or(0);
 }
 

@@ -1,6 +1,7 @@
 // vortex: the command-line program.
 #include <cstdio>
 
+#include "base/last_words.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 
@@ -25,6 +26,7 @@ void configure_log_from(const vortex::Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  vortex::install_last_words();
   const auto commands = vortex::cli::make_commands();
   vortex::cli::Arguments arguments(commands);
   const auto command = arguments.parse(argc, argv);

@@ -6,12 +6,14 @@
 #include <span>
 #include <string>
 
+#include "base/last_words.h"
 #include "base/result.h"
 
 namespace vortex {
 
 /// The mapping lives as long as the object. A file that another process shortens while it is mapped raises SIGBUS
-/// on access: replace model files by renaming a new one into place, as every downloader does.
+/// on access, which ends the program (base/last_words.h): replace model files by renaming a new one into place, as
+/// every downloader does.
 class MappedFile {
  public:
   enum class Advice { kNormal, kSequential, kWillNeed, kDontNeed };
@@ -29,10 +31,12 @@ class MappedFile {
   void advise(Advice advice) const;
 
  private:
-  MappedFile(std::string path, std::span<const std::byte> bytes) : path_(std::move(path)), bytes_(bytes) {}
+  MappedFile(std::string path, std::span<const std::byte> bytes)
+      : path_(std::move(path)), bytes_(bytes), watched_(bytes_.data(), bytes_.size(), path_.c_str()) {}
 
   std::string path_;
   std::span<const std::byte> bytes_;
+  WatchedMapping watched_;
 };
 
 /// Whole text of a small file (config, tokenizer, template): at most `max_bytes`, else an error with both sizes.

@@ -15,12 +15,12 @@ namespace vortex::text {
 
 class Regex {
  public:
-  /// kInvalidArgument with the offset for a bad pattern, and for one that exceeds its match limit on a few
-  /// kilobytes of plain probes.
+  /// kInvalidArgument with the offset for a bad pattern, and for one that exceeds its limits on a few kilobytes of
+  /// one letter, of any that it names.
   static Result<Regex> compile(std::string_view pattern);
 
-  /// All matches in valid UTF-8, left to right, not overlapping; empty ones included. A match that
-  /// exceeds the work limit ends the list.
+  /// All matches in valid UTF-8, left to right, not overlapping; empty ones included. Work is bounded: a
+  /// match of too many steps, or a search that takes more than 50 ms + 10 us a byte, ends the list, with a warning.
   std::vector<TextRange> find_all(std::string_view text) const;
 
  private:

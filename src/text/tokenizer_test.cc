@@ -213,6 +213,9 @@ TEST(TokenizerJson, NamesWhatIsDamaged) {
               HasSubstr("pre_tokenizer.pattern: pattern (a: missing closing"));
   const nlohmann::json slow = {{"type", "Split"}, {"pattern", {{"Regex", "(a+a+)+$"}}}, {"behavior", "Isolated"}};
   EXPECT_THAT(error_with("/pre_tokenizer", slow), HasSubstr("takes too long"));
+  nlohmann::json quadratic = slow;  // each match ends in time, thousands of them do not
+  quadratic["pattern"]["Regex"] = "(?:x{1,24}){1,4}y|x";
+  EXPECT_THAT(error_with("/pre_tokenizer", quadratic), HasSubstr("takes too long"));
   EXPECT_THAT(Tokenizer::from_json("{", "").error().to_string(), HasSubstr("tokenizer.json: "));
   EXPECT_THAT(Tokenizer::from_json(std::string(100000, '['), "").error().to_string(), HasSubstr("deeper than 64"));
 }
