@@ -160,7 +160,7 @@ bool RequestParser::fail(RequestFault fault) {
 // Beast reads a line feed without its CR, and a line that begins with a blank, as part of a value: both end here.
 bool RequestParser::check_line_end(std::string_view bytes, std::size_t line_feed) {
   if (line_feed == 0 || bytes[line_feed - 1] != '\r') return fail(kBareLineFeed);
-  if (++lines_ > limits_.header_count + 2) return fail(kManyHeaders);
+  if (++lines_ > limits_.header_count + 1) return fail(kManyHeaders);
   const bool folded = line_feed + 1 < bytes.size() && (bytes[line_feed + 1] == ' ' || bytes[line_feed + 1] == '\t');
   return folded ? fail(kFoldedLine) : true;
 }
@@ -199,14 +199,21 @@ bool RequestParser::parse_headers(std::string_view bytes) {
   return true;
 }
 
+// The start of a size line or of the trailer. Beast waits for more of it without end.
+void RequestParser::check_chunk_line(std::string_view line) {
+  if (line.size() > static_cast<std::size_t>(limits_.chunk_line_bytes)) fail(kBadChunk);
+  for (std::size_t at = line.find('\n'); at != std::string_view::npos; at = line.find('\n', at + 1)) {
+    if (at == 0 || line[at - 1] != '\r') fail(kBadChunk);
+  }
+}
+
 std::size_t RequestParser::parse_body(std::string_view bytes) {
   // The shortest end of a chunked body: whatever comes, this much is still missing. Beast asserts that it is there.
   if (beast_->chunked() && bytes.size() < std::string_view("0\r\n\r\n").size()) return 0;
   BeastError error;
   const std::size_t taken = beast_->put(boost::asio::buffer(bytes.data(), bytes.size()), error);
   if (error && error != http::error::need_more) fail(kBadChunk);
-  // What is left is the start of a line between chunks, or the trailer.
-  if (bytes.size() - taken > static_cast<std::size_t>(limits_.chunk_line_bytes) && !beast_->is_done()) fail(kBadChunk);
+  if (!beast_->is_done()) check_chunk_line(bytes.substr(taken));
   return taken;
 }
 

@@ -55,6 +55,7 @@ class RequestParser {
 
   bool find_headers_end(std::string_view bytes);
   bool check_line_end(std::string_view bytes, std::size_t line_feed);
+  void check_chunk_line(std::string_view line);
   bool fail(RequestFault fault);
 
   const HttpLimits& limits_;
