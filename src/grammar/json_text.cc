@@ -97,7 +97,7 @@ ExprId JsonText::make_integer() {
 }
 
 ExprId JsonText::make_number() {
-  const ExprId fraction = rules_.sequence({rules_.bytes("."), digits(1, kMaxDigits)});
+  const ExprId fraction = rules_.sequence({rules_.bytes("."), digits(1, kMaxFraction)});
   const ExprId sign = rules_.optional(rules_.char_class({{'+', '+'}, {'-', '-'}}));
   const ExprId exponent = rules_.sequence({rules_.char_class({{'E', 'E'}, {'e', 'e'}}), sign, digits(1, 2)});
   return rules_.sequence({make_integer(), rules_.optional(fraction), rules_.optional(exponent)});

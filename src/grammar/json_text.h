@@ -2,7 +2,7 @@
 //
 // White space: after { [ and , and before } and ]: nothing, one space, or a line break and up to kMaxIndent spaces;
 // after a colon: nothing or one space. None anywhere else, so that no text is white space for ever.
-// Numbers: up to kMaxDigits digits before the point, kMaxDigits after it, and an exponent of two digits.
+// Numbers: up to kMaxDigits digits before the point, kMaxFraction after it, and an exponent of two digits.
 // Strings: escapes are allowed; \u escapes stand for characters, surrogates in pairs.
 #pragma once
 
@@ -21,7 +21,8 @@ namespace vortex::grammar {
 class JsonText {
  public:
   static constexpr int kMaxIndent = 32;
-  static constexpr int kMaxDigits = 15;
+  static constexpr int kMaxDigits = 15;  // whole numbers of which a double holds each
+  static constexpr int kMaxFraction = 20;
 
   /// Adds rules to `rules`, which must outlive it, when they are first asked for.
   explicit JsonText(RuleSet& rules) : rules_(rules) {}

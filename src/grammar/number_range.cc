@@ -10,6 +10,7 @@ namespace vortex::grammar {
 namespace {
 
 constexpr size_t kMaxDigits = JsonText::kMaxDigits;
+constexpr size_t kMaxFraction = JsonText::kMaxFraction;
 
 int sign(int value) { return (value > 0) - (value < 0); }
 
@@ -104,7 +105,7 @@ class Digits {
 
   ExprId fraction(size_t pos, Tight tight) {
     if (tight.low && !low_.exclusive && pos >= low_.value.fraction.size()) tight.low = false;
-    const auto left = static_cast<int64_t>(kMaxDigits - pos);
+    const auto left = static_cast<int64_t>(kMaxFraction - pos);
     if (!tight.low && !tight.high) return rules_.repeat(any_digit(), pos == 0 ? 1 : 0, left);
     std::vector<ExprId> ways;
     if (pos > 0 && in_range(pos, tight)) ways.push_back(rules_.empty());
@@ -166,8 +167,9 @@ Result<Decimal> parse_decimal(std::string text, std::string_view where) {
     if (out.whole.empty()) out.whole = "0";
     out.negative = out.negative && !is_zero(out);
   }
-  if (std::abs(exponent) > 40 || out.whole.size() > kMaxDigits || out.fraction.size() > kMaxDigits) {
-    return refused(where, fmt::format("has more than {} digits before or after the point", kMaxDigits));
+  if (std::abs(exponent) > 40 || out.whole.size() > kMaxDigits || out.fraction.size() > kMaxFraction) {
+    return refused(where,
+                   fmt::format("has more than {} digits before the point, or {} after it", kMaxDigits, kMaxFraction));
   }
   return out;
 }

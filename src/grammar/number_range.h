@@ -18,8 +18,8 @@ struct Decimal {
   std::string fraction;  // without zeros at its end
 
   static Decimal of(int64_t value);
-  /// The shortest digits that stand for a JSON number. kInvalidArgument when they are more than JsonText::kMaxDigits
-  /// before or after the point.
+  /// The shortest digits that stand for a JSON number. kInvalidArgument when there are more than
+  /// JsonText::kMaxDigits before the point or kMaxFraction after it.
   static Result<Decimal> of(const nlohmann::ordered_json& number, std::string_view where);
 };
 
