@@ -3,6 +3,7 @@
 // end of its rule can be reached.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,10 +20,12 @@ class Automaton {
   struct ByteEdge {
     ByteRange bytes;
     StateId target = 0;
+    auto operator<=>(const ByteEdge&) const = default;
   };
   struct Call {
     RuleId rule = 0;
     StateId target = 0;  // when the rule has been read
+    auto operator<=>(const Call&) const = default;
   };
   struct RuleInfo {
     StateId start = 0;

@@ -3,6 +3,7 @@
 
 #include "grammar/automaton_passes.h"
 #include "grammar/errors.h"
+#include "grammar/sort_unique.h"
 
 namespace vortex::grammar {
 namespace {
@@ -103,6 +104,8 @@ class Closures {
       if (is_end_[state]) raw_.states.back().is_final = true;
       network_.for_each_edge(state, [&](const Edge& edge) { add(edge, open); });
     }
+    sort_unique(raw_.states.back().edges);
+    sort_unique(raw_.states.back().calls);
   }
 
   void add(const Edge& edge, std::vector<StateId>& open) {

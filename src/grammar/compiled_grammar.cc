@@ -55,7 +55,7 @@ class Memory {
     std::vector<const std::array<FrontierId, 256>*> tables(trie.max_depth() + 1);
     std::vector<FrontierId> frontiers(trie.max_depth() + 1);
     frontiers[0] = frontier;
-    tables[0] = &readings_.table(frontier);
+    if (!spend(frontier, tables[0], credit)) return false;
     for (uint32_t n = 0; n < nodes.size();) {
       const TokenTrie::Node& node = nodes[n];
       const FrontierId next = (*tables[node.depth])[node.byte];

@@ -3,17 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/sort_unique.h"
+
 namespace vortex::grammar {
-namespace {
-
-template <class T>
-void sort_unique(std::vector<T>& list) {
-  std::sort(list.begin(), list.end());
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-}
-
-}  // namespace
-
 Readings::Readings(const Automaton& automaton, const Caps& caps) : automaton_(automaton), caps_(caps) {
   stacks_.add({});
   depths_.push_back(0);

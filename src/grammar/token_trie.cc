@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "grammar/sort_unique.h"
 #include "text/tokenizer.h"
 
 namespace vortex::grammar {
@@ -14,8 +15,7 @@ constexpr size_t kMaxTokenBytes = 1024;
 
 TokenTrie::TokenTrie(const text::Tokenizer& tokenizer, std::vector<int32_t> end_ids, int64_t vocab_size)
     : vocab_size_(vocab_size), end_ids_(std::move(end_ids)) {
-  std::sort(end_ids_.begin(), end_ids_.end());
-  end_ids_.erase(std::unique(end_ids_.begin(), end_ids_.end()), end_ids_.end());
+  sort_unique(end_ids_);
   std::erase_if(end_ids_, [=](int32_t id) { return id < 0 || id >= vocab_size; });
 
   std::vector<int32_t> order;
