@@ -190,6 +190,7 @@ int serve(HttpOptions options) {
   std::fflush(stdout);
   std::thread(obey_signals, std::ref(**server), signals).detach();
   (*server)->run();
+  server->reset();
   std::_Exit(0);  // the thread above still waits
 }
 

@@ -30,6 +30,8 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
 
   void start();
   void enforce_deadlines(Clock::time_point now);
+  /// Since it last had anything to do.
+  Clock::duration waited() const { return Clock::now() - phase_began_; }
   /// Makes room for others.
   void evict() { close(); }
   /// The server stops: leaves the exchange that runs, delivers what is complete, closes.
@@ -109,7 +111,8 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   bool in_busy_list_ = false;
 
   Phase phase_ = Phase::kIdle;
-  Clock::time_point deadline_, progress_;  // of the phase; of the last byte that the client took
+  Clock::time_point phase_began_, deadline_;
+  Clock::time_point progress_;  // when the client last took a byte
   bool advancing_ = false, reading_ = false, writing_ = false, watching_ = false;
   bool peer_ended_ = false, reset_on_close_ = false, read_after_write_ = false;
 

@@ -18,7 +18,8 @@ constexpr std::chrono::milliseconds kLingerTime{2'000};
 
 void Connection::set_phase(Phase phase, std::chrono::milliseconds limit) {
   phase_ = phase;
-  deadline_ = Clock::now() + limit;
+  phase_began_ = Clock::now();
+  deadline_ = phase_began_ + limit;
 }
 
 bool Connection::wants_input() const {
