@@ -5,7 +5,6 @@
 //   VORTEX_ASSIGN_OR_RETURN(vortex::Completion done, engine->generate(std::move(request)));
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 
 #include "base/result.h"
 #include "engine/completion.h"
+#include "engine/engine_stats.h"
 #include "engine/options.h"
 #include "engine/text_codec.h"
 #include "loader/model_config.h"
@@ -28,27 +28,6 @@ struct EngineInfo {
   int threads = 0;
   double load_s = 0;
   std::string flow;  // empty when dense
-};
-
-/// Counters since start and gauges of now, for metrics. Tokens unless said otherwise.
-struct EngineStats {
-  int64_t running = 0, waiting = 0;         // sequences
-  int64_t pages_total = 0, pages_used = 0;  // slabs of the pool; used: held by a running sequence
-  int64_t pages_cached = 0;                 // kept for later requests only, given up when memory is short
-  int64_t prompt_tokens = 0;                // computed or taken from the cache
-  int64_t generation_tokens = 0;
-  int64_t prefix_queries = 0, prefix_hits = 0;  // prompt tokens looked up and found
-  int64_t preemptions = 0;
-  int64_t sparse_pages_held = 0, sparse_pages_read = 0;  // sums over steps, sparse layers and rows
-  int64_t decodes_sparse = 0, decodes_dense = 0;         // decode steps by sequence; dense: fewer pages than the budget
-  double selection_s = 0;                                // in scoring and choosing pages
-  double step_s = 0;                                     // in steps
-  int64_t policy_fallbacks = 0;    // requests served first come first served because a policy failed
-  int64_t corrupted_requests = 0;  // ended by a NaN among the logits
-  static constexpr std::array<int64_t, 12> kIterationBuckets = {1,   8,   16,   32,   64,   128,
-                                                                256, 512, 1024, 2048, 4096, 8192};
-  std::array<int64_t, 13> iteration_counts = {};  // steps by tokens: up to each bound, then above; not cumulative
-  int64_t iteration_tokens = 0;
 };
 
 class Engine {

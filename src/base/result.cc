@@ -1,18 +1,25 @@
 #include "base/result.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+
+#include "base/utf8_size.h"
 
 namespace vortex {
 namespace {
 
+/// Control characters and bytes that are no UTF-8 become \xNN: an error is one line of text, whatever a file holds.
 void append_escaped(std::string& out, std::string_view text) {
-  for (unsigned char c : text) {
-    if (c < 0x20 || c == 0x7f) {
-      out += fmt::format("\\x{:02x}", c);
+  while (!text.empty()) {
+    const auto first = static_cast<unsigned char>(text[0]);
+    const size_t size = utf8_size(text);
+    if (size == 0 || first < 0x20 || first == 0x7f) {
+      out += fmt::format("\\x{:02x}", first);
     } else {
-      out += static_cast<char>(c);
+      out += text.substr(0, size);
     }
+    text.remove_prefix(std::max<size_t>(size, 1));
   }
 }
 
@@ -72,10 +79,19 @@ int exit_status(ErrorCode code) {
   }
 }
 
+namespace {
+thread_local int throwing_scopes = 0;
+}
+
+ThrowOnCheckFailure::ThrowOnCheckFailure() { ++throwing_scopes; }
+ThrowOnCheckFailure::~ThrowOnCheckFailure() { --throwing_scopes; }
+
 namespace internal {
 void check_failed(const char* file, int line, const char* condition, const std::string& context) {
-  std::fprintf(stderr, "%s:%d: check failed: %s%s%s\n", file, line, condition, context.empty() ? "" : ": ",
-               context.c_str());
+  const std::string message =
+      fmt::format("{}:{}: check failed: {}{}{}", file, line, condition, context.empty() ? "" : ": ", context);
+  if (throwing_scopes > 0) throw CheckFailure(message);
+  std::fprintf(stderr, "%s\n", message.c_str());
   std::abort();
 }
 }  // namespace internal

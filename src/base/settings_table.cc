@@ -1,4 +1,8 @@
-// The table itself: the one place where a setting is added.
+// The table itself: the place where a setting is added, but for those of the server (settings_table_server.cc).
+#include "base/settings_table.h"
+
+#include <algorithm>
+
 #include "base/settings.h"
 
 namespace vortex {
@@ -120,39 +124,21 @@ std::vector<SettingSpec> make_table() {
        .min = 1,
        .max = 1'048'576,
        .is_size = true},
-      {.name = "host",
-       .type = kString,
-       .default_text = "127.0.0.1",
-       .help = "Address the server listens on.",
-       .group = "Server",
-       .commands = kServeCommand},
-      {.name = "port",
+      {.name = "long-prefill-token-threshold",
        .type = kInt,
-       .default_text = "30000",
-       .help = "Port the server listens on; 0 takes a free one.",
-       .group = "Server",
-       .commands = kServeCommand,
+       .default_text = "2048",
+       .help = "Prompts with more tokens to compute are read in small pieces while others decode; 0: never.",
+       .group = "Scheduler",
        .min = 0,
-       .max = 65'535},
-      {.name = "served-model-name",
-       .type = kString,
-       .default_text = "",
-       .help = "Name of the model in the API; empty is the name it was started with.",
-       .group = "Server",
-       .commands = kServeCommand},
-      {.name = "api-key",
-       .type = kString,
-       .default_text = "",
-       .help = "Key that requests must bring; empty asks for none. Other users can read it in the process list.",
-       .group = "Server",
-       .commands = kServeCommand,
-       .is_secret = true},
-      {.name = "api-key-file",
-       .type = kString,
-       .default_text = "",
-       .help = "File with one accepted key a line.",
-       .group = "Server",
-       .commands = kServeCommand},
+       .max = kMostTokens,
+       .is_size = true},
+      {.name = "long-prefill-slowdown",
+       .type = kFloat,
+       .default_text = "0.2",
+       .help = "How much longer a step of decodes may take for such a prompt; 0.2 is a fifth.",
+       .group = "Scheduler",
+       .min = 0.01,
+       .max = 1'000},
       {.name = "log-level",
        .type = kChoice,
        .default_text = "info",
@@ -171,7 +157,13 @@ std::vector<SettingSpec> make_table() {
 }  // namespace
 
 std::span<const SettingSpec> settings_table() {
-  static const std::vector<SettingSpec> table = make_table();
+  static const std::vector<SettingSpec> table = [] {
+    std::vector<SettingSpec> all = make_table();
+    const std::vector<SettingSpec> server = server_settings();
+    const auto log = std::find_if(all.begin(), all.end(), [](const SettingSpec& spec) { return spec.group == "Log"; });
+    all.insert(log, server.begin(), server.end());
+    return all;
+  }();
   return table;
 }
 

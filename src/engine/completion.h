@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sample/logprobs.h"
 #include "sample/sampling_params.h"
 
 namespace vortex::grammar {
@@ -48,18 +49,8 @@ struct Usage {
   int64_t cached_tokens = 0;  // prompt tokens whose pages were there already
 };
 
-/// Natural logarithm of a token's probability, by the model alone: before temperature, penalties, bias and grammar.
-struct TokenLogprob {
-  int32_t token = 0;
-  float logprob = 0;
-  int64_t rank = 0;  // 1: the most likely
-};
-
-/// A token and the most likely ones in its place, best first (SamplingParams::logprobs of them, ties to the lower id).
-struct TokenLogprobs {
-  TokenLogprob chosen;
-  std::vector<TokenLogprob> top;
-};
+using TokenLogprob = sample::TokenLogprob;
+using TokenLogprobs = sample::TokenLogprobs;
 
 /// Seconds of a monotonic clock.
 struct Timings {

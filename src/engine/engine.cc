@@ -1,5 +1,7 @@
 #include "vortex/engine.h"
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <future>
@@ -34,16 +36,25 @@ sample::SamplingParams sampling_from(const GenerationDefaults& d) {
   return p;
 }
 
-void report_refusal(const Submit& submit, const Error& error) {
-  if (!submit.callback) return;
+void report_refusal(uint64_t id, int n, const StreamCallback& callback, const Error& error) {
+  if (!callback) return;
   Completion refused;
   refused.finish_reason = FinishReason::kError;
   refused.error = error;
-  StreamEvent event;
-  event.id = submit.id;
-  event.completion = &refused;
-  submit.callback(event);
+  for (int index = 0; index < std::max(n, 1); ++index) {
+    StreamEvent event;
+    event.id = id;
+    event.index = index;
+    event.completion = &refused;
+    callback(event);
+  }
 }
+
+Error engine_stopped(std::string why) {
+  return {ErrorCode::kInternal, "engine", std::move(why), "restart it, and report this"};
+}
+
+int64_t now_ns() { return Generation::Clock::now().time_since_epoch().count(); }
 
 }  // namespace
 
@@ -55,12 +66,17 @@ struct Engine::State {
 
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<Message> inbox;  // guarded by mutex
-  bool stopping = false;      // guarded by mutex
-  uint64_t next_id = 1;       // guarded by mutex
+  std::deque<Message> inbox;               // guarded by mutex
+  bool stopping = false;                   // guarded by mutex
+  uint64_t next_id = 1;                    // guarded by mutex
+  EngineStats stats;                       // guarded by mutex
+  std::optional<Error> failure;            // guarded by mutex
+  std::atomic<int64_t> step_began_ns = 0;  // 0 between steps
   std::thread thread;
 
   void run();
+  void run_step();
+  void stop_for_good(const std::string& why);
   bool take_messages(std::deque<Message>* out);
   void handle(Message message);
   void post(Message message);
@@ -69,7 +85,7 @@ struct Engine::State {
 /// Waits for work when the core is idle. False when the engine stops.
 bool Engine::State::take_messages(std::deque<Message>* out) {
   std::unique_lock lock(mutex);
-  wake.wait(lock, [&] { return stopping || !inbox.empty() || !core->idle(); });
+  wake.wait(lock, [&] { return stopping || !inbox.empty() || (!core->idle() && !failure); });
   out->swap(inbox);
   return !stopping;
 }
@@ -77,20 +93,53 @@ bool Engine::State::take_messages(std::deque<Message>* out) {
 void Engine::State::handle(Message message) {
   if (const auto* cancel = std::get_if<Cancel>(&message)) return core->cancel(cancel->id);
   Submit& submit = std::get<Submit>(message);
-  const StreamCallback callback = submit.callback;
-  const Status status = core->add(submit.id, std::move(submit.request), callback);
-  if (!status.ok()) report_refusal({submit.id, {}, callback}, status.error());
+  const int n = submit.request.n;
+  const Status status = failure ? Status(*failure) : core->add(submit.id, std::move(submit.request), submit.callback);
+  if (!status.ok()) report_refusal(submit.id, n, submit.callback, status.error());
 }
 
 void Engine::State::run() {
+  const ThrowOnCheckFailure scope;
   std::deque<Message> messages;
   while (take_messages(&messages)) {
-    for (Message& message : messages) handle(std::move(message));
-    messages.clear();
-    if (!core->idle()) core->step();
+    try {
+      for (Message& message : messages) handle(std::move(message));
+      messages.clear();
+      if (!core->idle() && !failure) run_step();
+    } catch (const std::exception& error) {
+      stop_for_good(error.what());
+    }
+    const std::lock_guard lock(mutex);
+    stats = core->stats();
   }
   for (Message& message : messages) handle(std::move(message));
   core->cancel_all();
+}
+
+/// A step that finds no memory ends the requests it was for; those that come next may be smaller.
+void Engine::State::run_step() {
+  step_began_ns = now_ns();
+  try {
+    core->step();
+  } catch (const std::bad_alloc&) {
+    core->fail_all({ErrorCode::kResourceExhausted, "engine", "no memory for the step", "send less at once"});
+  }
+  step_began_ns = 0;
+  if (core->idle()) {
+    const Status books = core->check_integrity();
+    VORTEX_CHECK(books.ok(), "{}", books.error().to_string());
+  }
+}
+
+/// Our own bug: the books cannot be trusted any more. Everybody hears of it, and whoever comes later too.
+void Engine::State::stop_for_good(const std::string& why) {
+  log_error("the engine stopped: {}", why);
+  {
+    const std::lock_guard lock(mutex);
+    failure = engine_stopped(why);
+  }
+  step_began_ns = 0;
+  core->abandon(*failure);
 }
 
 void Engine::State::post(Message message) {
@@ -125,6 +174,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   info.load_s = std::chrono::duration<double>(Generation::Clock::now() - start).count();
   log_debug("loaded {} in {:.2f} s: {} layers, context {}, {} threads", options.model, info.load_s, info.config.layers,
             info.max_model_len, info.threads);
+  state->stats = state->core->stats();
   State* raw = state.get();
   state->thread = std::thread([raw] { raw->run(); });
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
@@ -143,11 +193,31 @@ const EngineInfo& Engine::info() const { return state_->info; }
 const TextCodec* Engine::codec() const { return state_->codec.get(); }
 sample::SamplingParams Engine::default_sampling() const { return state_->default_sampling; }
 
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->stats;
+}
+
+std::optional<Error> Engine::failure() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->failure;
+}
+
+double Engine::step_running_s() const {
+  const int64_t began = state_->step_began_ns;
+  return began == 0 ? 0 : static_cast<double>(now_ns() - began) * 1e-9;
+}
+
+const std::vector<int32_t>& Engine::end_ids() const { return state_->core->eos_ids(); }
+Status Engine::check(const GenerateRequest& request) const { return state_->core->check(request); }
+
+/// Its answers take as many numbers.
 uint64_t Engine::submit(GenerateRequest request, StreamCallback callback) {
   uint64_t id = 0;
   {
     const std::lock_guard lock(state_->mutex);
-    id = state_->next_id++;
+    id = state_->next_id;
+    state_->next_id += static_cast<uint64_t>(std::max(request.n, 1));
   }
   state_->post(Submit{id, std::move(request), std::move(callback)});
   return id;
@@ -156,6 +226,7 @@ uint64_t Engine::submit(GenerateRequest request, StreamCallback callback) {
 void Engine::cancel(uint64_t id) { state_->post(Cancel{id}); }
 
 Result<Completion> Engine::generate(GenerateRequest request, StreamCallback callback) {
+  VORTEX_CHECK(request.n == 1, "generate() gives one answer, submit() {}", request.n);
   std::promise<Completion> done;
   submit(std::move(request), [&](const StreamEvent& event) {
     if (callback) callback(event);

@@ -13,8 +13,6 @@ Status refuse_unbuilt(const Settings& settings) {
   const auto given = [&](const char* name) { return settings.source(name) != SettingSource::kDefault; };
   if (settings.get_int("tensor-parallel-size") > 1)
     return unbuilt("--tensor-parallel-size", "this build runs on one device", "leave it out");
-  if (given("enable-prefix-caching") && settings.get_bool("enable-prefix-caching"))
-    return unbuilt("--enable-prefix-caching", "this build has no prefix cache", "leave it out");
   if (given("gpu-memory-utilization"))
     return unbuilt("--gpu-memory-utilization", "this build has no CUDA backend", "use --kv-cache-memory-bytes");
   return {};
@@ -36,6 +34,9 @@ Result<EngineOptions> engine_options(const Settings& settings) {
   o.max_num_batched_tokens = settings.get_int("max-num-batched-tokens");
   o.kv_cache_memory_bytes = settings.get_optional_int("kv-cache-memory-bytes").value_or(0);
   o.page_size = settings.get_optional_int("page-size").value_or(0);
+  o.enable_prefix_caching = settings.get_bool("enable-prefix-caching");
+  o.long_prefill_token_threshold = settings.get_int("long-prefill-token-threshold");
+  o.long_prefill_slowdown = settings.get_float("long-prefill-slowdown");
   o.seed = static_cast<uint64_t>(settings.get_int("seed"));
   return o;
 }
@@ -54,6 +55,8 @@ Status validate(const EngineOptions& o) {
       {"max-num-batched-tokens", std::to_string(o.max_num_batched_tokens)},
       {"kv-cache-memory-bytes", number_or_auto(o.kv_cache_memory_bytes)},
       {"page-size", number_or_auto(o.page_size)},
+      {"long-prefill-token-threshold", std::to_string(o.long_prefill_token_threshold)},
+      {"long-prefill-slowdown", std::to_string(o.long_prefill_slowdown)},
   };
   for (const auto& [name, text] : texts)
     VORTEX_RETURN_IF_ERROR(allowed.set(name, text, SettingSource::kFile, "engine options"));

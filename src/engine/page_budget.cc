@@ -38,6 +38,24 @@ Result<PageBudget> PageBudget::create(const VortexConfig& config, std::optional<
   return budget;
 }
 
+Result<PageBudget> PageBudget::with(std::optional<int64_t> topk_val, std::optional<double> topk_ratio) const {
+  const auto refused = [](std::string message, std::string hint) {
+    return Error{ErrorCode::kInvalidArgument, "vortex", std::move(message), std::move(hint)};
+  };
+  if (middle_pages_ && (topk_val || topk_ratio))
+    return refused(fmt::format("the flow itself takes {} pages, a budget would not be asked", *middle_pages_),
+                   "leave topk_val and topk_ratio out");
+  if (topk_val && config_.max_topk_val && *topk_val > *config_.max_topk_val)
+    return refused(fmt::format("topk_val {} is more than the server allows", *topk_val),
+                   fmt::format("give at most {}", *config_.max_topk_val));
+  PageBudget budget(*this);
+  budget.config_.topk_val = topk_val.value_or(config_.topk_val);
+  budget.config_.topk_ratio = topk_ratio.value_or(config_.topk_ratio);
+  const Status possible = validate(budget.config_, 0);
+  if (!possible.ok()) return refused(possible.error().message, possible.error().hint);
+  return budget;
+}
+
 int64_t PageBudget::wanted(int64_t pages) const {
   const int64_t reserved = config_.block_reserved_bos + config_.block_reserved_eos;
   if (middle_pages_) return *middle_pages_ + reserved;

@@ -20,6 +20,10 @@ class PageBudget {
   /// SchedulePolicy::compile; a policy beside such a flow.
   static Result<PageBudget> create(const VortexConfig& config, std::optional<int> middle_pages = {});
 
+  /// The same with a request's own numbers; absent ones stay. kInvalidArgument naming the number that is impossible,
+  /// more than max_topk_val, or without effect because the flow's output says itself how many pages it takes.
+  Result<PageBudget> with(std::optional<int64_t> topk_val, std::optional<double> topk_ratio) const;
+
   /// Pages to read of `pages`, the reserved ones included: in [min(pages, bos + eos), pages], and at most max_topk_val
   /// of them by score.
   int64_t operator()(int64_t pages) const;

@@ -1,5 +1,6 @@
 #include "model/gqa_attention.h"
 
+#include <chrono>
 #include <cmath>
 
 #include "flow/flow.h"
@@ -82,7 +83,11 @@ void GqaAttention::attend(const LayerStep& step) {
 
 void GqaAttention::decode(const LayerStep& step) {
   const bool sparse = step.sparse && step.batch->plan.any_sparse();
-  if (sparse) select(step);
+  if (sparse) {
+    const auto start = std::chrono::steady_clock::now();
+    select(step);
+    step.result->selection_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
   const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
   backend_.attention->decode(*step.pages, list, queries_, heads_ / kv_heads_, scale_, mixed_);
   if (!step.sparse) return;

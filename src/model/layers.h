@@ -38,6 +38,7 @@ struct FlowFailure {
 struct StepResult {
   std::vector<FlowFailure> failures;
   std::vector<int64_t> pages_read;  // by decode sequence: sum over the sparse layers and the rows
+  double selection_s = 0;           // seconds in scoring and choosing pages
 };
 
 /// The decode rows of one sparse layer when their pages are chosen.

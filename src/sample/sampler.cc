@@ -28,8 +28,18 @@ int32_t argmax(std::span<const float> logits) {
 
 Sampler::Sampler(const SamplingParams& params, uint64_t seed) : params_(params), random_(seed) {}
 
-int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history, std::span<const int32_t> banned) {
-  penalise(logits, history);
+bool all_finite(std::span<const float> logits) {
+  // x - x is 0 for finite numbers and NaN otherwise; sums of it vectorise, unlike std::isfinite with an early end.
+  float sum = 0;
+  for (float x : logits) sum += x - x;
+  return sum == 0;
+}
+
+int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> history, size_t prompt_tokens,
+                        std::span<const int32_t> banned) {
+  penalise_repetition(logits, history);
+  penalise_generated(logits, history.subspan(prompt_tokens));
+  add_bias(logits);
   for (int32_t token : banned)
     if (token >= 0 && static_cast<size_t>(token) < logits.size())
       logits[static_cast<size_t>(token)] = -std::numeric_limits<float>::infinity();
@@ -40,7 +50,7 @@ int32_t Sampler::sample(std::span<float> logits, std::span<const int32_t> histor
   return draw();
 }
 
-void Sampler::penalise(std::span<float> logits, std::span<const int32_t> history) {
+void Sampler::penalise_repetition(std::span<float> logits, std::span<const int32_t> history) {
   if (params_.repetition_penalty == 1.0) return;
   const auto penalty = static_cast<float>(params_.repetition_penalty);
   seen_.assign(logits.size(), false);
@@ -50,6 +60,21 @@ void Sampler::penalise(std::span<float> logits, std::span<const int32_t> history
     seen_[i] = true;
     logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
   }
+}
+
+/// Once for presence: the first time a token is met.
+void Sampler::penalise_generated(std::span<float> logits, std::span<const int32_t> generated) {
+  if (params_.presence_penalty == 0.0 && params_.frequency_penalty == 0.0) return;
+  seen_.assign(logits.size(), false);
+  for (int32_t token : generated) {
+    const auto i = static_cast<size_t>(token);
+    logits[i] -= static_cast<float>(params_.frequency_penalty + (seen_[i] ? 0.0 : params_.presence_penalty));
+    seen_[i] = true;
+  }
+}
+
+void Sampler::add_bias(std::span<float> logits) {
+  for (const auto& [token, bias] : params_.logit_bias) logits[static_cast<size_t>(token)] += bias;
 }
 
 bool Sampler::better(const Candidate& a, const Candidate& b) {

@@ -25,10 +25,12 @@ class Sampler {
  public:
   Sampler(const SamplingParams& params, uint64_t seed);
 
-  /// Chooses a token. `logits` [vocab] is scratch afterwards; `history` are the sequence's tokens so far (for the
-  /// repetition penalty); tokens in `banned` are never chosen. Order: penalty, ban, temperature, top-k, top-p, min-p.
-  /// NaN logits count as least likely. Ties go to the lower token id.
-  int32_t sample(std::span<float> logits, std::span<const int32_t> history, std::span<const int32_t> banned);
+  /// Chooses a token. `logits` [vocab] is scratch afterwards; `history` are the sequence's tokens so far, of which the
+  /// first `prompt_tokens` were given: the repetition penalty looks at all of them, presence and frequency at the rest.
+  /// Tokens in `banned` are never chosen. Order: penalties, bias, ban, temperature, top-k, top-p, min-p. NaN logits
+  /// count as least likely. Ties go to the lower token id.
+  int32_t sample(std::span<float> logits, std::span<const int32_t> history, size_t prompt_tokens,
+                 std::span<const int32_t> banned);
 
  private:
   struct Candidate {
@@ -38,7 +40,9 @@ class Sampler {
   };
   static bool better(const Candidate& a, const Candidate& b);
 
-  void penalise(std::span<float> logits, std::span<const int32_t> history);
+  void penalise_repetition(std::span<float> logits, std::span<const int32_t> history);
+  void penalise_generated(std::span<float> logits, std::span<const int32_t> generated);
+  void add_bias(std::span<float> logits);
   void collect_candidates(std::span<const float> logits);
   void keep_top_k();
   void keep_mass();
@@ -49,6 +53,9 @@ class Sampler {
   std::vector<Candidate> candidates_;
   std::vector<bool> seen_;
 };
+
+/// Whether a model that works could have written these.
+bool all_finite(std::span<const float> logits);
 
 /// The largest logit's index; the lowest of equals, NaN ignored.
 int32_t argmax(std::span<const float> logits);

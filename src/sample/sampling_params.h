@@ -34,7 +34,7 @@ struct SamplingParams {
   bool greedy() const { return temperature == 0.0; }
 };
 
-/// kInvalidArgument naming the parameter, its value and its range.
-Status validate(const SamplingParams& params);
+/// kInvalidArgument naming the parameter, its value and its range. `vocab_size` bounds token ids.
+Status validate(const SamplingParams& params, int64_t vocab_size = INT32_MAX);
 
 }  // namespace vortex::sample

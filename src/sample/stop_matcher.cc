@@ -5,17 +5,20 @@
 
 namespace vortex::sample {
 
-StopMatcher::StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+StopMatcher::StopMatcher(std::vector<std::string> stops, bool include_stop)
+    : stops_(std::move(stops)), include_stop_(include_stop) {}
 
 std::string StopMatcher::feed(std::string_view piece) {
-  if (stopped_) return {};
+  if (stopped()) return {};
   pending_ += piece;
   size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, pending_.find(stop));
-  if (first != std::string::npos) {
-    stopped_ = true;
-    return std::exchange(pending_, {}).substr(0, first);
+  for (const std::string& stop : stops_) {
+    const size_t place = pending_.find(stop);
+    if (place >= first) continue;
+    first = place;
+    matched_ = stop;
   }
+  if (stopped()) return std::exchange(pending_, {}).substr(0, first + (include_stop_ ? matched_->size() : 0));
   const size_t shown = pending_.size() - held_tail();
   std::string out = pending_.substr(0, shown);
   pending_.erase(0, shown);

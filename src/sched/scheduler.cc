@@ -1,24 +1,43 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace vortex::sched {
 namespace {
 
+/// A long prompt is sure of this part of the step's tokens, whatever short ones come.
+constexpr int64_t kLongPromptShare = 4;
+
 Chunk make_chunk(Sequence* sequence, int64_t count) {
-  const bool last = count == sequence->pending();
-  return {sequence, count, sequence->computed >= sequence->prompt_tokens && sequence->pending() == 1, last};
+  return {sequence, count, sequence->decodes(), count == sequence->pending()};
+}
+
+/// Tokens that one step may take: a prompt ends before what must be decoded again begins.
+int64_t next_tokens(const Sequence& s, int64_t budget) {
+  if (s.decodes()) return std::min<int64_t>(budget, 1);
+  const int64_t end = s.options.replay_decodes ? s.prompt_tokens : s.length();
+  return std::min({budget, s.options.max_chunk, end - s.computed});
+}
+
+bool before(const std::unique_ptr<Sequence>& a, const std::unique_ptr<Sequence>& b) {
+  if (a->options.priority != b->options.priority) return a->options.priority < b->options.priority;
+  return a->arrival < b->arrival;
+}
+
+template <class List>
+void insert_in_order(List* list, std::unique_ptr<Sequence> sequence) {
+  list->insert(std::upper_bound(list->begin(), list->end(), sequence, before), std::move(sequence));
 }
 
 }  // namespace
 
-Scheduler::Scheduler(const Limits& limits, kv::SlabAllocator* allocator, int slab_tokens)
-    : limits_(limits), allocator_(allocator), slab_tokens_(slab_tokens) {
+Scheduler::Scheduler(const Limits& limits, kv::SlabAllocator* allocator, kv::PrefixCache* cache, int slab_tokens)
+    : limits_(limits), allocator_(allocator), cache_(cache), slab_tokens_(slab_tokens) {
   VORTEX_CHECK(limits.max_sequences > 0 && limits.max_batched_tokens >= limits.max_sequences);
 }
 
-Status Scheduler::add(std::unique_ptr<Sequence> sequence) {
-  const int64_t length = sequence->length();
+Status Scheduler::check(int64_t length) const {
   if (length == 0) return Error{ErrorCode::kInvalidArgument, "prompt", "the prompt has no tokens", "give it some text"};
   if (length >= limits_.max_length) {
     return Error{ErrorCode::kInvalidArgument, "prompt",
@@ -32,69 +51,202 @@ Status Scheduler::add(std::unique_ptr<Sequence> sequence) {
                  fmt::format("the prompt has {} tokens, the KV memory holds {}", length, pool_tokens),
                  "raise --kv-cache-memory-bytes"};
   }
-  waiting_.push_back(std::move(sequence));
   return {};
 }
 
-StepBatch Scheduler::next_step() {
+void Scheduler::add(Owned sequence) {
+  sequence->arrival = ++arrivals_;
+  for (const Owned& follower : sequence->followers) follower->arrival = ++arrivals_;
+  enqueue(std::move(sequence));
+}
+
+void Scheduler::enqueue(Owned sequence) { insert_in_order(&waiting_, std::move(sequence)); }
+
+StepBatch Scheduler::next_step(int64_t paced_tokens) {
   StepBatch batch;
-  int64_t budget = limits_.max_batched_tokens;
-  // Decodes before prompt chunks; preemption may shorten running_ while we walk.
-  for (const bool decodes : {true, false}) {
-    for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
-      Sequence* sequence = running_[i].get();
-      if ((sequence->pending() == 1) != decodes) continue;
-      const int64_t count = std::min(budget, sequence->pending());
-      if (!reserve_or_preempt(sequence, sequence->computed + count, &batch)) break;
-      batch.push_back(make_chunk(sequence, count));
-      budget -= count;
-    }
-  }
-  admit(&batch, budget);
+  int64_t budget = take_decodes(&batch, limits_.max_batched_tokens);
+  admit();
+  const bool decoding = !batch.empty();
+  const int64_t pace = decoding ? paced_tokens : INT64_MAX;
+  const int64_t kept_back = any_paced() ? std::min(pace, budget / kLongPromptShare) : 0;
+  budget = kept_back + take_prompts(&batch, budget - kept_back, /*long_ones=*/false, 0);
+  take_prompts(&batch, budget, /*long_ones=*/true, pace);
   std::stable_partition(batch.begin(), batch.end(), [](const Chunk& c) { return c.decode; });
   return batch;
 }
 
-void Scheduler::admit(StepBatch* batch, int64_t budget) {
-  while (budget > 0 && !waiting_.empty() && running() < limits_.max_sequences) {
-    Sequence* sequence = waiting_.front().get();
-    const int64_t count = std::min(budget, sequence->pending());
-    // The whole prompt must fit now, or two half-read prompts could starve each other.
-    const int64_t slabs = (sequence->length() + slab_tokens_) / slab_tokens_;
-    if (slabs > allocator_->free_slabs() || !sequence->table.reserve(sequence->length())) return;
+/// Preemption shortens running_ from its end while we walk.
+int64_t Scheduler::take_decodes(StepBatch* batch, int64_t budget) {
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence* sequence = running_[i].get();
+    if (!sequence->decodes()) continue;
+    if (!reserve_or_preempt(sequence, sequence->computed + 1, batch)) break;
+    batch->push_back(make_chunk(sequence, 1));
+    --budget;
+  }
+  return budget;
+}
+
+int64_t Scheduler::take_prompts(StepBatch* batch, int64_t budget, bool long_ones, int64_t pace) {
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence* sequence = running_[i].get();
+    if (sequence->decodes() || paced(*sequence) != long_ones) continue;
+    const int64_t count = next_tokens(*sequence, long_ones ? std::min(budget, pace) : budget);
+    if (count == 0) continue;
+    if (!reserve_or_preempt(sequence, sequence->computed + count, batch)) break;
     batch->push_back(make_chunk(sequence, count));
     budget -= count;
-    running_.push_back(std::move(waiting_.front()));
+    pace -= long_ones ? count : 0;
+  }
+  return budget;
+}
+
+bool Scheduler::paced(const Sequence& s) const {
+  return limits_.long_prompt > 0 && s.paced_tokens > limits_.long_prompt && !s.decodes();
+}
+
+bool Scheduler::any_paced() const {
+  return std::ranges::any_of(running_, [this](const Owned& s) { return paced(*s); });
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && running() < limits_.max_sequences && start(waiting_.front().get())) {
+    insert_in_order(&running_, std::move(waiting_.front()));
     waiting_.pop_front();
   }
 }
 
+/// The whole sequence must fit now, or two half-read prompts could starve each other; and beside it one more slab for
+/// each that runs, or the newcomer would be preempted at once.
+bool Scheduler::start(Sequence* sequence) {
+  if (sequence->table.slabs().empty()) find_prefix(sequence);
+  const int64_t tokens = sequence->length() + 1, spare = running();
+  const int64_t available = int64_t{allocator_->free_slabs()} + allocator_->idle_slabs();
+  if (sequence->table.missing(tokens) + spare > available || !reserve(sequence, sequence->length())) {
+    if (running_.empty() && drop_waiting_slabs()) return start(sequence);
+    return false;
+  }
+  sequence->paced_tokens = sequence->prompt_tokens - sequence->computed;
+  if (!sequence->started) {
+    sequence->started = true;
+    sequence->cached = std::min(sequence->computed, sequence->dense);
+    counters_.prefix_queries += sequence->prompt_tokens;
+    counters_.prefix_hits += sequence->cached;
+  }
+  return true;
+}
+
+/// At least one token is left to compute: the answer starts from its logits. What was generated sparsely is not
+/// taken from the cache: its pages depend on what was read.
+void Scheduler::find_prefix(Sequence* sequence) {
+  if (cache_ == nullptr || !sequence->options.share_prefix) return;
+  const int64_t usable = sequence->options.replay_decodes ? sequence->prompt_tokens : sequence->length();
+  const auto whole = static_cast<size_t>((usable - 1) / slab_tokens_);
+  kv::extend_block_hashes(sequence->options.salt, sequence->tokens, slab_tokens_, &sequence->hashes);
+  sequence->table.share(cache_->match(std::span(sequence->hashes).first(whole)));
+  sequence->computed = sequence->dense = sequence->table.capacity_tokens();
+}
+
+bool Scheduler::reserve(Sequence* sequence, int64_t tokens) {
+  const int64_t short_of = sequence->table.missing(tokens) - allocator_->free_slabs();
+  if (short_of > 0 && cache_ != nullptr) cache_->evict(static_cast<int32_t>(short_of));
+  return sequence->table.reserve(tokens);
+}
+
 bool Scheduler::reserve_or_preempt(Sequence* sequence, int64_t tokens, StepBatch* batch) {
-  while (!sequence->table.reserve(tokens)) {
+  while (!reserve(sequence, tokens)) {
+    if (drop_waiting_slabs()) continue;
     const bool itself = running_.back().get() == sequence;
-    preempt_youngest(batch);
+    preempt_last(batch);
     if (itself) return false;
   }
   return true;
 }
 
-void Scheduler::preempt_youngest(StepBatch* batch) {
-  std::unique_ptr<Sequence> victim = std::move(running_.back());
+/// Followers that wait hold pages of their leader's prompt; without them they compute it themselves.
+bool Scheduler::drop_waiting_slabs() {
+  bool dropped = false;
+  for (const Owned& s : waiting_) {
+    dropped |= !s->table.slabs().empty();
+    if (s->table.slabs().empty()) continue;
+    s->table.clear();
+    s->computed = s->dense = 0;
+  }
+  return dropped;
+}
+
+void Scheduler::preempt_last(StepBatch* batch) {
+  Owned victim = std::move(running_.back());
   running_.pop_back();
   std::erase_if(*batch, [&](const Chunk& c) { return c.sequence == victim.get(); });
   victim->table.clear();
-  victim->computed = 0;
+  victim->computed = victim->dense = 0;
   ++victim->preemptions;
-  waiting_.push_front(std::move(victim));
+  ++counters_.preemptions;
+  enqueue(std::move(victim));
 }
 
 void Scheduler::finish_step(const StepBatch& batch) {
-  for (const Chunk& chunk : batch) chunk.sequence->computed += chunk.count;
+  for (const Chunk& chunk : batch) {
+    Sequence& s = *chunk.sequence;
+    if (!chunk.sparse && s.dense == s.computed) s.dense += chunk.count;
+    s.computed += chunk.count;
+  }
+}
+
+void Scheduler::publish(Sequence* sequence) {
+  const auto whole = static_cast<size_t>(sequence->dense / slab_tokens_);
+  if (cache_ != nullptr && sequence->options.share_prefix) {
+    kv::extend_block_hashes(sequence->options.salt, sequence->tokens, slab_tokens_, &sequence->hashes);
+    cache_->insert(std::span(sequence->hashes).first(whole), sequence->table.slabs().first(whole));
+  }
+  const int64_t shared = std::min(sequence->dense, sequence->prompt_tokens - 1) / slab_tokens_;
+  for (Owned& follower : std::exchange(sequence->followers, {})) {
+    if (follower->options.share_prefix)
+      follower->table.share(sequence->table.slabs().first(static_cast<size_t>(shared)));
+    follower->computed = follower->dense = follower->table.capacity_tokens();
+    enqueue(std::move(follower));
+  }
 }
 
 bool Scheduler::remove(uint64_t id) {
-  const auto matches = [id](const std::unique_ptr<Sequence>& s) { return s->id == id; };
-  return std::erase_if(running_, matches) + std::erase_if(waiting_, matches) > 0;
+  std::vector<Owned> orphans;
+  size_t removed = 0;
+  const auto take_from = [&](auto* list) {
+    removed += std::erase_if(*list, [&](const Owned& s) {
+      if (s->id == id) orphans = std::move(s->followers);
+      return s->id == id;
+    });
+  };
+  take_from(&running_);
+  take_from(&waiting_);
+  const auto drop_follower = [&](const Owned& s) { take_from(&s->followers); };
+  std::ranges::for_each(running_, drop_follower);
+  std::ranges::for_each(waiting_, drop_follower);
+  replace_leader(std::move(orphans));
+  return removed > 0;
+}
+
+void Scheduler::replace_leader(std::vector<Owned> followers) {
+  if (followers.empty()) return;
+  Owned leader = std::move(followers.front());
+  followers.erase(followers.begin());
+  leader->followers = std::move(followers);
+  enqueue(std::move(leader));
+}
+
+std::vector<uint64_t> Scheduler::expired(double now) const {
+  std::vector<uint64_t> ids;
+  for (const Owned& s : waiting_)
+    if (!s->started && s->options.queue_deadline > 0 && s->options.queue_deadline < now) ids.push_back(s->id);
+  return ids;
+}
+
+int64_t Scheduler::waiting() const {
+  int64_t count = 0;
+  for (const Owned& s : waiting_) count += 1 + static_cast<int64_t>(s->followers.size());
+  for (const Owned& s : running_) count += static_cast<int64_t>(s->followers.size());
+  return count;
 }
 
 }  // namespace vortex::sched

@@ -1,6 +1,8 @@
 // Scheduler: which sequences run in the next step, and how many tokens of each. Host bookkeeping only: no model, no
-// device. Continuous batching: decodes first (one token each), then prompts in chunks, first come first served, within
-// a token budget. When the pool is full the youngest running sequence gives its slabs back and recomputes later.
+// device, no clock. Continuous batching within a budget of tokens: decodes first (one token each), then prompts in
+// chunks, short prompts before long ones. Sequences are admitted by priority, then first come first served. When the
+// pool is full, pages kept for later requests go first; then the last in that order gives its slabs back and computes
+// them again later, the first to be admitted again.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "kv/index/prefix_cache.h"
 #include "sched/sequence.h"
 
 namespace vortex::sched {
@@ -17,6 +20,7 @@ struct Limits {
   int max_sequences = 8;         // running at once
   int max_batched_tokens = 512;  // tokens of one step, decodes and prompt chunks together; >= max_sequences
   int64_t max_length = 0;        // tokens of one sequence, prompt and generated
+  int64_t long_prompt = 0;       // prompts with more tokens to compute are paced beside decodes; 0: none are
 };
 
 /// One sequence's part of a step: tokens [sequence->computed, computed + count).
@@ -25,43 +29,77 @@ struct Chunk {
   int64_t count = 0;
   bool decode = false;  // one generated token: sparse attention may apply
   bool last = false;    // reaches the end of the sequence: its logits are wanted
+  bool sparse = false;  // set by the caller before finish_step(): attention read fewer pages than there were
 };
 
 /// Decodes first.
 using StepBatch = std::vector<Chunk>;
 
+struct Counters {
+  int64_t preemptions = 0;
+  int64_t prefix_queries = 0, prefix_hits = 0;  // prompt tokens looked up at a first start, and found
+};
+
 class Scheduler {
  public:
-  Scheduler(const Limits& limits, kv::SlabAllocator* allocator, int slab_tokens);
+  /// `cache` may be null: nothing is kept for later requests.
+  Scheduler(const Limits& limits, kv::SlabAllocator* allocator, kv::PrefixCache* cache, int slab_tokens);
 
-  /// Queues a sequence. kInvalidArgument when it can never run: an empty prompt, a prompt that leaves no room for one
-  /// token below max_length, or more tokens than the whole pool holds (both numbers are named).
-  Status add(std::unique_ptr<Sequence> sequence);
+  /// Whether a prompt of so many tokens can ever run: kInvalidArgument for none, or one that leaves no room for a token
+  /// below max_length; kResourceExhausted for more than the whole pool holds. Both numbers are named. Thread-safe.
+  Status check(int64_t prompt_tokens) const;
 
-  /// The next step, with slabs reserved for its tokens; empty when there is nothing to do. Call finish_step() before
-  /// the next one.
-  StepBatch next_step();
+  /// Queues a sequence that passed check(), with its followers, if it has any.
+  void add(std::unique_ptr<Sequence> sequence);
+
+  /// The next step, with slabs reserved for its tokens; empty when there is nothing to do. Of long prompts it takes at
+  /// most `paced_tokens` in a step that also decodes. Call finish_step() before the next one.
+  StepBatch next_step(int64_t paced_tokens = INT64_MAX);
 
   /// The batch was computed: advances `computed`. The caller has appended new tokens to sequences that continue.
   void finish_step(const StepBatch& batch);
 
-  /// Removes a sequence wherever it is and frees its slabs; false when the id is unknown.
+  /// What the sequence computed is known to be sound: its dense whole slabs are kept for later requests, and its
+  /// followers start from its prompt.
+  void publish(Sequence* sequence);
+
+  /// Removes a sequence wherever it is and frees its slabs; false when the id is unknown. Its followers stay.
   bool remove(uint64_t id);
+
+  /// Ids of sequences that never started and whose deadline is before `now`.
+  std::vector<uint64_t> expired(double now) const;
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t running() const { return static_cast<int64_t>(running_.size()); }
-  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  /// Followers included.
+  int64_t waiting() const;
+  const Counters& counters() const { return counters_; }
 
  private:
+  using Owned = std::unique_ptr<Sequence>;
+
+  int64_t take_decodes(StepBatch* batch, int64_t budget);
+  int64_t take_prompts(StepBatch* batch, int64_t budget, bool long_ones, int64_t paced);
+  bool paced(const Sequence& sequence) const;
+  bool any_paced() const;
+  bool reserve(Sequence* sequence, int64_t tokens);
   bool reserve_or_preempt(Sequence* sequence, int64_t tokens, StepBatch* batch);
-  void preempt_youngest(StepBatch* batch);
-  void admit(StepBatch* batch, int64_t budget);
+  bool drop_waiting_slabs();
+  void preempt_last(StepBatch* batch);
+  bool start(Sequence* sequence);
+  void find_prefix(Sequence* sequence);
+  void admit();
+  void enqueue(Owned sequence);
+  void replace_leader(std::vector<Owned> followers);
 
   Limits limits_;
   kv::SlabAllocator* allocator_;
+  kv::PrefixCache* cache_;
   int slab_tokens_;
-  std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::vector<std::unique_ptr<Sequence>> running_;  // oldest first
+  uint64_t arrivals_ = 0;
+  std::deque<Owned> waiting_;  // both lists by priority, then arrival
+  std::vector<Owned> running_;
+  Counters counters_;
 };
 
 }  // namespace vortex::sched

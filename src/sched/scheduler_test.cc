@@ -1,39 +1,13 @@
-#include "sched/scheduler.h"
-
-#include <gtest/gtest.h>
+#include "sched/scheduler_rig.h"
 
 namespace vortex::sched {
 namespace {
 
-class SchedulerTest : public ::testing::Test {
- protected:
-  static constexpr int kSlabTokens = 4;
-
-  void start(int slabs, Limits limits) {
-    allocator_ = std::make_unique<kv::SlabAllocator>(slabs);
-    scheduler_ = std::make_unique<Scheduler>(limits, allocator_.get(), kSlabTokens);
-  }
-  Status add(uint64_t id, int64_t prompt) {
-    std::vector<int32_t> tokens(static_cast<size_t>(prompt), 7);
-    return scheduler_->add(std::make_unique<Sequence>(id, tokens, allocator_.get(), kSlabTokens));
-  }
-  /// Runs a step as the engine does: every chunk that reaches the end gains a token.
-  StepBatch step() {
-    StepBatch batch = scheduler_->next_step();
-    for (const Chunk& chunk : batch)
-      if (chunk.last) chunk.sequence->tokens.push_back(1);
-    scheduler_->finish_step(batch);
-    EXPECT_TRUE(allocator_->check_integrity().ok());
-    return batch;
-  }
-
-  std::unique_ptr<kv::SlabAllocator> allocator_;
-  std::unique_ptr<Scheduler> scheduler_;
-};
+class SchedulerTest : public SchedulerRig {};
 
 TEST_F(SchedulerTest, PromptRunsInChunksThenDecodes) {
   start(100, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
-  ASSERT_TRUE(add(1, 18).ok());
+  add(1, 18);
   EXPECT_EQ(step()[0].count, 8);
   EXPECT_EQ(step()[0].count, 8);
   const StepBatch third = step();
@@ -47,16 +21,16 @@ TEST_F(SchedulerTest, PromptRunsInChunksThenDecodes) {
 
 TEST_F(SchedulerTest, OneTokenPromptIsPrefill) {
   start(100, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
-  ASSERT_TRUE(add(1, 1).ok());
+  add(1, 1);
   EXPECT_FALSE(step()[0].decode);
   EXPECT_TRUE(step()[0].decode);
 }
 
 TEST_F(SchedulerTest, DecodesComeFirstAndPromptsShareTheRest) {
   start(100, {.max_sequences = 4, .max_batched_tokens = 8, .max_length = 100});
-  ASSERT_TRUE(add(1, 4).ok());
+  add(1, 4);
   step();
-  ASSERT_TRUE(add(2, 30).ok());
+  add(2, 30);
   const StepBatch batch = step();
   ASSERT_EQ(batch.size(), 2u);
   EXPECT_EQ(batch[0].sequence->id, 1u);
@@ -66,7 +40,7 @@ TEST_F(SchedulerTest, DecodesComeFirstAndPromptsShareTheRest) {
 
 TEST_F(SchedulerTest, SequenceLimitHolds) {
   start(100, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
-  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(add(id, 1).ok());
+  for (uint64_t id = 1; id <= 3; ++id) add(id, 1);
   EXPECT_EQ(step().size(), 2u);
   EXPECT_EQ(scheduler_->waiting(), 1);
   EXPECT_TRUE(scheduler_->remove(1));
@@ -75,8 +49,8 @@ TEST_F(SchedulerTest, SequenceLimitHolds) {
 
 TEST_F(SchedulerTest, FullPoolPreemptsTheYoungestAndAllEnd) {
   start(6, {.max_sequences = 3, .max_batched_tokens = 16, .max_length = 24});
-  ASSERT_TRUE(add(1, 6).ok());
-  ASSERT_TRUE(add(2, 6).ok());
+  add(1, 6);
+  add(2, 6);
   int64_t steps = 0;
   bool preempted = false;
   while (!scheduler_->idle() && steps++ < 200) {
@@ -94,14 +68,120 @@ TEST_F(SchedulerTest, FullPoolPreemptsTheYoungestAndAllEnd) {
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverRunWithBothNumbers) {
   start(4, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
-  const Status too_long = add(1, 100);
+  const Status too_long = scheduler_->check(100);
   ASSERT_FALSE(too_long.ok());
   EXPECT_EQ(too_long.error().message, "the prompt has 100 tokens, the context holds 100 with at least one to generate");
-  const Status no_memory = add(2, 16);
+  const Status no_memory = scheduler_->check(16);
   ASSERT_FALSE(no_memory.ok());
   EXPECT_EQ(no_memory.error().message, "the prompt has 16 tokens, the KV memory holds 16");
-  EXPECT_FALSE(add(3, 0).ok());
+  EXPECT_FALSE(scheduler_->check(0).ok());
   EXPECT_FALSE(scheduler_->remove(1));
+}
+
+TEST_F(SchedulerTest, PriorityComesBeforeArrival) {
+  start(100, {.max_sequences = 1, .max_batched_tokens = 8, .max_length = 100});
+  add(1, 4, {.priority = 5});
+  add(2, 4, {.priority = -1});
+  add(3, 4, {.priority = 5});
+  std::vector<uint64_t> order;
+  while (!scheduler_->idle()) {
+    order.push_back(step()[0].sequence->id);
+    scheduler_->remove(order.back());
+  }
+  EXPECT_EQ(order, (std::vector<uint64_t>{2, 1, 3}));
+}
+
+TEST_F(SchedulerTest, TheLowestPriorityIsPreemptedAndComesBackFirst) {
+  start(6, {.max_sequences = 3, .max_batched_tokens = 16, .max_length = 24});
+  add(1, 6, {.priority = 1});
+  step();
+  add(2, 6, {.priority = 0});
+  step();
+  add(3, 1, {.priority = 1});
+  int64_t steps = 0;
+  std::vector<uint64_t> ended;
+  while (!scheduler_->idle() && steps++ < 200) {
+    for (const Chunk& chunk : step()) {
+      if (chunk.sequence->id == 2) {
+        EXPECT_EQ(chunk.sequence->preemptions, 0);
+      }
+      if (chunk.sequence->length() < 20) continue;
+      ended.push_back(chunk.sequence->id);
+      scheduler_->remove(chunk.sequence->id);
+    }
+  }
+  EXPECT_EQ(ended, (std::vector<uint64_t>{2, 1, 3}));
+  EXPECT_GT(scheduler_->counters().preemptions, 0);
+}
+
+/// With room for two of eight, everybody ends, and nobody waits behind one that came later.
+TEST_F(SchedulerTest, NobodyStarvesUnderPressure) {
+  start(12, {.max_sequences = 8, .max_batched_tokens = 32, .max_length = 24});
+  for (uint64_t id = 1; id <= 8; ++id) add(id, 8);
+  std::vector<uint64_t> ended;
+  for (int64_t steps = 0; !scheduler_->idle() && steps < 1000; ++steps) {
+    for (const Chunk& chunk : step()) {
+      if (chunk.sequence->length() < 22) continue;
+      ended.push_back(chunk.sequence->id);
+      scheduler_->remove(chunk.sequence->id);
+    }
+  }
+  EXPECT_EQ(ended, (std::vector<uint64_t>{1, 2, 3, 4, 5, 6, 7, 8}));
+}
+
+TEST_F(SchedulerTest, WhatWasDecodedSparselyIsDecodedAgain) {
+  start(4, {.max_sequences = 2, .max_batched_tokens = 16, .max_length = 16});
+  add(1, 4, {.replay_decodes = true});
+  add(2, 4, {.replay_decodes = true});
+  bool replayed = false;
+  for (int64_t steps = 0; !scheduler_->idle() && steps < 200; ++steps) {
+    for (const Chunk& chunk : step()) {
+      const bool in_prompt = chunk.sequence->computed <= chunk.sequence->prompt_tokens && !chunk.decode;
+      EXPECT_TRUE(in_prompt || (chunk.decode && chunk.count == 1));
+      replayed |= chunk.decode && !chunk.last;
+      if (chunk.sequence->length() >= 12) scheduler_->remove(chunk.sequence->id);
+    }
+  }
+  EXPECT_TRUE(replayed);
+  EXPECT_TRUE(scheduler_->idle());
+}
+
+TEST_F(SchedulerTest, LongPromptsArePacedBesideDecodes) {
+  start(100, {.max_sequences = 4, .max_batched_tokens = 8, .max_length = 200, .long_prompt = 20});
+  add(1, 2);
+  step();
+  add(2, 40);
+  add(3, 10);
+  const StepBatch batch = scheduler_->next_step(/*paced_tokens=*/1);
+  ASSERT_EQ(batch.size(), 3u);
+  EXPECT_TRUE(batch[0].decode);
+  EXPECT_EQ(batch[1].sequence->id, 3u) << "a short prompt passes";
+  EXPECT_EQ(batch[1].count, 6);
+  EXPECT_EQ(batch[2].count, 1);
+  finish(batch);
+  EXPECT_EQ(scheduler_->next_step(0).size(), 2u) << "the long one sits out";
+}
+
+TEST_F(SchedulerTest, ALongPromptAloneTakesTheWholeStepAndSharesItWithShortOnes) {
+  start(100, {.max_sequences = 4, .max_batched_tokens = 8, .max_length = 200, .long_prompt = 20});
+  add(1, 40);
+  EXPECT_EQ(step(/*paced=*/0)[0].count, 8) << "nobody decodes";
+  add(2, 19);
+  const StepBatch batch = step(/*paced=*/0);
+  ASSERT_EQ(batch.size(), 2u);
+  EXPECT_EQ(batch[0].sequence->id, 2u);
+  EXPECT_EQ(batch[0].count, 6);
+  EXPECT_EQ(batch[1].count, 2) << "a quarter is the long one's";
+}
+
+TEST_F(SchedulerTest, NamesThoseWhoWaitedTooLong) {
+  start(100, {.max_sequences = 1, .max_batched_tokens = 8, .max_length = 100});
+  add(1, 4, {.queue_deadline = 5});
+  step();
+  add(2, 4, {.queue_deadline = 5});
+  add(3, 4);
+  EXPECT_TRUE(scheduler_->expired(4).empty());
+  EXPECT_EQ(scheduler_->expired(6), std::vector<uint64_t>{2}) << "what runs does not expire";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -112,7 +113,7 @@ TEST_F(EngineRequestTest, RefusalsSayWhatAndHowMuch) {
   EXPECT_THAT(error_of(greedy_request({}, 4)), HasSubstr("no tokens"));
   EXPECT_THAT(error_of(greedy_request({5, 4096}, 4)), AllOf(HasSubstr("4096"), HasSubstr("vocabulary")));
   EXPECT_THAT(error_of(greedy_request({5, -1}, 4)), HasSubstr("-1"));
-  EXPECT_THAT(error_of(greedy_request({5}, 0)), HasSubstr("max_tokens"));
+  EXPECT_THAT(error_of(greedy_request({5}, -2)), HasSubstr("max_tokens"));
   GenerateRequest request = greedy_request({5}, 4);
   request.sampling.top_p = 0.0;
   EXPECT_THAT(error_of(request), HasSubstr("top_p: 0 is out of range"));
@@ -229,30 +230,54 @@ TEST(EngineStartTest, APromptThatThePoolCannotHoldIsRefused) {
   EXPECT_EQ(full->usage.completion_tokens, 1024 - 917);
 }
 
-/// recall-gqa with one token's embedding made of NaN.
+std::string read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
+}
+
+/// One tensor in a safetensors file of its own.
+std::string safetensors_of(const std::string& name, const nlohmann::json& shape, const std::string& bytes) {
+  const nlohmann::json entry = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {0, bytes.size()}}};
+  const std::string header = nlohmann::json{{name, entry}}.dump();
+  const uint64_t size = header.size();
+  return std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + bytes;
+}
+
+/// recall-gqa with one token's embedding made of NaN; its logits come from an unharmed copy.
 std::string poisoned_model(int32_t token) {
   namespace fs = std::filesystem;
   const fs::path source = std::string(VORTEX_SOURCE_DIR) + "/models/recall-gqa";
   const fs::path folder = fs::path(::testing::TempDir()) / "poisoned-recall-gqa";
+  fs::remove_all(folder);
   fs::create_directories(folder);
   for (const auto& entry : fs::directory_iterator(source))
-    if (entry.is_regular_file())
-      fs::copy_file(entry.path(), folder / entry.path().filename(), fs::copy_options::overwrite_existing);
-  const fs::path shard = folder / "model-00001-of-00002.safetensors";
-  fs::permissions(shard, fs::perms::owner_write, fs::perm_options::add);
-  std::fstream file(shard, std::ios::in | std::ios::out | std::ios::binary);
+    if (entry.is_regular_file()) write_bytes(folder / entry.path().filename(), read_bytes(entry.path()));
+  const char* shard = "model-00001-of-00002.safetensors";
+  std::string bytes = read_bytes(folder / shard);
   uint64_t size = 0;
-  file.read(reinterpret_cast<char*>(&size), sizeof(size));
-  std::string header(size, '\0');
-  file.read(header.data(), static_cast<int64_t>(size));
-  const int64_t begin = nlohmann::json::parse(header)["model.embed_tokens.weight"]["data_offsets"][0];
+  std::memcpy(&size, bytes.data(), sizeof size);
+  const nlohmann::json embedding = nlohmann::json::parse(bytes.substr(8, size))["model.embed_tokens.weight"];
+  const size_t begin = 8 + size + embedding["data_offsets"][0].get<size_t>();
+  const size_t end = 8 + size + embedding["data_offsets"][1].get<size_t>();
+  write_bytes(folder / "head.safetensors",
+              safetensors_of("lm_head.weight", embedding["shape"], bytes.substr(begin, end - begin)));
   const std::vector<uint16_t> row(384, 0x7fc0);  // bfloat16 NaN
-  file.seekp(static_cast<int64_t>(8 + size) + begin + int64_t{token} * 768);
-  file.write(reinterpret_cast<const char*>(row.data()), 768);
+  std::memcpy(bytes.data() + begin + static_cast<size_t>(token) * 768, row.data(), 768);
+  write_bytes(folder / shard, bytes);
+  auto index = nlohmann::json::parse(read_bytes(folder / "model.safetensors.index.json"));
+  index["weight_map"]["lm_head.weight"] = "head.safetensors";
+  write_bytes(folder / "model.safetensors.index.json", index.dump());
+  auto config = nlohmann::json::parse(read_bytes(folder / "config.json"));
+  config["tie_word_embeddings"] = false;
+  write_bytes(folder / "config.json", config.dump());
   return folder;
 }
 
-TEST(EngineFaultTest, NanScoresEndTheirOwnRequestOnly) {
+TEST(EngineFaultTest, F13NanEndsItsOwnRequestOnly) {
   constexpr int32_t kPoison = 4000;
   EngineOptions options = recall_options(poisoned_model(kPoison));
   options.vortex = sparse_config("gqa_quest_sparse_attention", 8);
@@ -268,10 +293,13 @@ TEST(EngineFaultTest, NanScoresEndTheirOwnRequestOnly) {
   const Completion failed = poisoned.wait();
   ASSERT_TRUE(failed.error);
   EXPECT_EQ(failed.finish_reason, FinishReason::kError);
-  EXPECT_THAT(failed.error->to_string(), AllOf(HasSubstr("gqa_quest_sparse_attention"), HasSubstr("NaN")));
+  EXPECT_THAT(failed.error->to_string(), AllOf(HasSubstr("logits"), HasSubstr("not finite")));
   EXPECT_EQ(first.wait().tokens, alone.tokens);
   EXPECT_EQ(last.wait().tokens, alone.tokens);
   EXPECT_EQ(Pending(*engine, greedy_request(good, 24)).wait().tokens, alone.tokens);
+  EXPECT_EQ(engine->stats().corrupted_requests, 1);
+  // Nothing of the corrupted prompt is kept: the same prompt again computes all but what the good ones left.
+  EXPECT_EQ(Pending(*engine, greedy_request(bad, 24)).wait().usage.cached_tokens, 96);
 }
 
 }  // namespace

@@ -133,8 +133,7 @@ TEST_F(PrefixCacheTest, RandomUseKeepsTheTreeWhole) {
     SequenceTable table(&allocator_, kSlabTokens);
     table.share(cache_.match(hashes_of(tokens)));
     const int64_t missing = table.missing(static_cast<int64_t>(tokens.size()));
-    if (missing > allocator_.free_slabs())
-      cache_.evict(static_cast<int32_t>(missing) - allocator_.free_slabs());
+    if (missing > allocator_.free_slabs()) cache_.evict(static_cast<int32_t>(missing) - allocator_.free_slabs());
     ASSERT_TRUE(table.reserve(static_cast<int64_t>(tokens.size()))) << "everything else is idle";
     cache_.insert(hashes_of(tokens), table.slabs());
     ASSERT_EQ(matched(tokens), tokens.size() / kSlabTokens);

@@ -1,5 +1,7 @@
 #include "kv/store/kv_store.h"
 
+#include <cstring>
+
 namespace vortex::kv {
 
 int64_t KvLayout::slab_bytes() const {
@@ -29,6 +31,14 @@ Result<std::unique_ptr<KvStore>> KvStore::create(const KvLayout& layout, int32_t
     store->views_.push_back(
         {views, layout.kv_heads, layout.page_tokens, layout.slab_tokens, static_cast<int>(store->views_.size())});
   return store;
+}
+
+/// The pages of a slab lie one after the other in every field.
+void KvStore::erase(SlabId slab) {
+  const int64_t pages = int64_t{layout_.kv_heads} * (layout_.slab_tokens / layout_.page_tokens);
+  for (const auto& views : fields_)
+    for (const FieldView& field : views)
+      std::memset(field.base + slab * pages * field.page_bytes, 0, static_cast<size_t>(pages * field.page_bytes));
 }
 
 }  // namespace vortex::kv

@@ -32,6 +32,9 @@ class KvStore {
   const KvLayout& layout() const { return layout_; }
   int64_t bytes() const { return bytes_; }
 
+  /// Overwrites a slab, all layers and fields: what it holds must not be met again.
+  void erase(SlabId slab);
+
  private:
   KvStore() = default;
 
