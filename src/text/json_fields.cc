@@ -40,8 +40,11 @@ Result<nlohmann::json> parse_json(std::string_view text, std::string_view file) 
   }
   try {
     return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
-    return Error{ErrorCode::kDataLoss, std::string(file), error.what(), "download the file again"};
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::string message = fmt::format("not valid JSON at byte {}", error.byte);
+    return Error{ErrorCode::kDataLoss, std::string(file), message, "download the file again"};
+  } catch (const nlohmann::json::exception&) {
+    return Error{ErrorCode::kDataLoss, std::string(file), "holds a number out of range", "download the file again"};
   }
 }
 

@@ -56,14 +56,14 @@ int64_t processor_ns() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-/// All letters of the pattern and a few others, each many times and then something else: what makes a pattern try all
-/// ways to cut a run.
+/// All letters of the pattern and a few others, each many times and then one of each: a run makes a pattern try all
+/// ways to cut it, but not a pattern that needs a letter which is nowhere.
 std::vector<std::string> probes_of(std::string_view pattern) {
   std::string letters = "a 1.\n";
   for (const char c : pattern)
     if (static_cast<unsigned char>(c) < 0x80 && letters.find(c) == std::string::npos) letters += c;
   std::vector<std::string> probes;
-  for (const char c : letters) probes.push_back(std::string(4096, c) + "!");
+  for (const char c : letters) probes.push_back(std::string(4096, c) + "!" + letters);
   return probes;
 }
 

@@ -216,6 +216,8 @@ TEST(TokenizerJson, NamesWhatIsDamaged) {
   nlohmann::json quadratic = slow;  // each match ends in time, thousands of them do not
   quadratic["pattern"]["Regex"] = "(?:x{1,24}){1,4}y|x";
   EXPECT_THAT(error_with("/pre_tokenizer", quadratic), HasSubstr("takes too long"));
+  quadratic["pattern"]["Regex"] = "(x+x+)+y";
+  EXPECT_THAT(error_with("/pre_tokenizer", quadratic), HasSubstr("takes too long"));
   EXPECT_THAT(Tokenizer::from_json("{", "").error().to_string(), HasSubstr("tokenizer.json: "));
   EXPECT_THAT(Tokenizer::from_json(std::string(100000, '['), "").error().to_string(), HasSubstr("deeper than 64"));
 }

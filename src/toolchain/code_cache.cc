@@ -143,7 +143,10 @@ Result<fs::path> CodeCache::publish(const std::string& key, const fs::path& libr
   VORTEX_ASSIGN_OR_RETURN(const std::string list, list_of(library, inputs));
   const fs::path target = library_of(key, list);
   VORTEX_RETURN_IF_ERROR(publish_file(library, target));
-  VORTEX_RETURN_IF_ERROR(write_file_atomically(folder_ / (key + ".inputs"), list));
+  if (const Status listed = write_file_atomically(folder_ / (key + ".inputs"), list); !listed.ok()) {
+    ::unlink(target.c_str());  // without its list nobody would find it
+    return listed.error();
+  }
   prune();
   return target;
 }

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-
-#include "base/check.h"
+#include <new>
 
 namespace vortex::kernels::cpu {
 namespace {
@@ -18,7 +17,7 @@ int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step;
 
 std::shared_ptr<std::byte> new_chunk(int64_t bytes) {
   void* memory = std::aligned_alloc(static_cast<size_t>(kHugePage), static_cast<size_t>(bytes));
-  VORTEX_CHECK(memory != nullptr, "no memory for {} bytes of weights", bytes);
+  if (memory == nullptr) throw std::bad_alloc();
   // A refusal costs speed, nothing else.
   (void)madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};

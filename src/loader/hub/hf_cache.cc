@@ -16,6 +16,9 @@ constexpr size_t kMaxShards = 4096;
 constexpr int kMaxLinks = 2;
 constexpr int kMaxDepth = 3;
 constexpr size_t kMaxFiles = 10000;
+/// What a loader reads beside config and weights, where it is there.
+constexpr const char* kCompanions[] = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                                       "chat_template.jinja"};
 
 bool is_inside(const fs::path& root, const fs::path& path) {
   return std::mismatch(root.begin(), root.end(), path.begin(), path.end()).first == root.end();
@@ -123,6 +126,7 @@ Status HfCache::find_weights(Snapshot& snapshot) const {
     VORTEX_ASSIGN_OR_RETURN(const bool present, holds(snapshot, file));
     if (!present) snapshot.missing.push_back(file);
   }
+  for (const char* file : kCompanions) VORTEX_RETURN_IF_ERROR(holds(snapshot, file));
   snapshot.model = snapshot.folder;
   return {};
 }

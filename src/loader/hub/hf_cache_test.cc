@@ -88,6 +88,11 @@ TEST_F(HfCacheTest, LinksThatLeaveTheCacheAreRefused) {
   ASSERT_FALSE(found.ok());
   EXPECT_EQ(found.error().code, ErrorCode::kDataLoss);
   EXPECT_THAT(found.error().message, HasSubstr("leads out of the cache"));
+  fs::remove(snapshot() / "model.safetensors");
+  add_blob("model.safetensors", "bb", "weights");
+  ASSERT_TRUE(find("org/m").ok());
+  fs::create_symlink(folder_.path() / "outside", snapshot() / "tokenizer_config.json");
+  EXPECT_THAT(find("org/m").error().message, HasSubstr("leads out of the cache")) << "companions too";
 }
 
 TEST_F(HfCacheTest, EvilReferencesAndIndexesAreRefused) {
