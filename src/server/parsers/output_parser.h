@@ -16,7 +16,7 @@
 
 namespace vortex::server {
 
-/// A part of a tool call. The first of each index has id and name, the others only more of the arguments (JSON).
+/// A part of a tool call. The first of each index has id and name; all may have more of the arguments (JSON).
 struct ToolCallPiece {
   int index = 0;  // of the call within the answer
   std::string id, name, arguments;
@@ -46,7 +46,7 @@ class OutputParser {
 std::vector<std::string_view> tool_parser_names();
 std::vector<std::string_view> reasoning_parser_names();
 
-/// kConfiguration for an unknown name, with the nearest one.
+/// kConfiguration for an unknown name.
 Result<std::unique_ptr<OutputParser>> make_output_parser(const ParserOptions& options);
 
 /// tool_choice "required": a JSON schema for a list of calls, at least one (one, unless `parallel`):
