@@ -3,16 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "base/files.h"
 #include "server/http/origin.h"
 
 namespace vortex::server {
 namespace {
-
-using testing::AllOf;
-using testing::HasSubstr;
 
 void nobody(const HttpRequest&, const std::shared_ptr<Responder>&) {}
 
@@ -172,16 +166,6 @@ TEST(Admission, ABusyServerKeepsItsPublicRoutes) {
   EXPECT_EQ(door.status("GET", "/health"), 0);
   EXPECT_EQ(door.status("GET", "/v1/models"), 503);
   EXPECT_EQ(door.status("GET", "/nothing"), 404);
-}
-
-TEST(KeyFile, OneKeyALine) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "vortex_keys.txt";
-  ASSERT_TRUE(write_file_atomically(path, "# operators\nsk-1 \r\n\n  sk-2").ok());
-  EXPECT_EQ(read_key_file(path).value(), (std::vector<std::string>{"sk-1", "sk-2"}));
-  ASSERT_TRUE(write_file_atomically(path, "# none\n\n").ok());
-  EXPECT_THAT(read_key_file(path).error().to_string(), AllOf(HasSubstr("vortex_keys.txt"), HasSubstr("no key")));
-  std::filesystem::remove(path);
-  EXPECT_EQ(read_key_file(path).error().code, ErrorCode::kNotFound);
 }
 
 }  // namespace

@@ -6,13 +6,8 @@
 #include <strings.h>
 
 #include <algorithm>
-
-#include "base/files.h"
-
 namespace vortex::server {
 namespace {
-
-constexpr int64_t kMostKeyFileBytes = 1 << 20;
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r");
@@ -33,19 +28,6 @@ bool can_be_sent(std::string_view key) {
 }
 
 }  // namespace
-
-Result<std::vector<std::string>> read_key_file(const std::filesystem::path& path) {
-  VORTEX_ASSIGN_OR_RETURN(const std::string text, read_small_file(path, kMostKeyFileBytes));
-  std::vector<std::string> keys;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = trimmed(std::string_view(text).substr(at, end - at));
-    if (!line.empty() && line[0] != '#') keys.emplace_back(line);
-    at = end + 1;
-  }
-  if (keys.empty()) return Error{ErrorCode::kConfiguration, path, "there is no key in this file", "one key a line"};
-  return keys;
-}
 
 Result<KeyRing> KeyRing::create(const std::vector<std::string>& user_keys, const std::vector<std::string>& admin_keys) {
   KeyRing ring;

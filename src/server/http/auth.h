@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,9 +9,6 @@
 #include "base/result.h"
 
 namespace vortex::server {
-
-/// One key a line; blank lines and lines that begin with # are skipped. kConfiguration when there is no key in it.
-Result<std::vector<std::string>> read_key_file(const std::filesystem::path& path);
 
 class KeyRing {
  public:
