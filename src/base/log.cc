@@ -28,13 +28,34 @@ std::size_t utf8_size(std::string_view text) {
   return size;
 }
 
+// Of the event that this thread writes.
+thread_local std::string_view current_request_id;
+
 // The message with control characters and broken UTF-8 escaped: a forged line break must not forge a log line.
 class EscapedMessage : public spdlog::custom_flag_formatter {
  public:
   explicit EscapedMessage(bool json) : json_(json) {}
 
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    std::string_view rest(message.payload.data(), message.payload.size());
+    append_text(std::string_view(message.payload.data(), message.payload.size()), out);
+    if (current_request_id.empty()) return close(out);
+    append_literal(json_ ? R"(","request_id":")" : " request=", out);
+    append_text(current_request_id, out);
+    close(out);
+  }
+
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(json_); }
+
+ private:
+  static void append_literal(std::string_view text, spdlog::memory_buf_t& out) {
+    out.append(text.data(), text.data() + text.size());
+  }
+
+  void close(spdlog::memory_buf_t& out) const {
+    if (json_) out.push_back('"');
+  }
+
+  void append_text(std::string_view rest, spdlog::memory_buf_t& out) const {
     while (!rest.empty()) {
       const std::size_t size = utf8_size(rest);
       if (size > 1) {
@@ -46,9 +67,6 @@ class EscapedMessage : public spdlog::custom_flag_formatter {
     }
   }
 
-  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<EscapedMessage>(json_); }
-
- private:
   void append(unsigned char c, bool broken, spdlog::memory_buf_t& out) const {
     const auto sink = fmt::appender(out);
     if (json_ && (c == '"' || c == '\\')) {
@@ -68,8 +86,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(LogFormat format) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(json ? spdlog::pattern_time_type::utc
                                                                     : spdlog::pattern_time_type::local);
   formatter->add_flag<EscapedMessage>('*', json);
-  formatter->set_pattern(json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})"
-                              : "%H:%M:%S.%e %^%l%$ %*");
+  formatter->set_pattern(json ? R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","msg":"%*})" : "%H:%M:%S.%e %^%l%$ %*");
   return formatter;
 }
 
@@ -111,7 +128,8 @@ void configure_log(LogLevel level, LogFormat format) {
 bool log_enabled(LogLevel level) { return logger().should_log(spdlog_level(level)); }
 
 namespace internal {
-void write_log(LogLevel level, std::string_view message) {
+void write_log(LogLevel level, std::string_view message, std::string_view request_id) {
+  current_request_id = request_id;
   logger().log(spdlog_level(level), spdlog::string_view_t(message.data(), message.size()));
 }
 }  // namespace internal

@@ -11,7 +11,7 @@ namespace vortex {
 enum class LogLevel { kError, kWarn, kInfo, kDebug };  // least to most talkative
 enum class LogFormat {
   kText,  // "23:59:01.250 info message"
-  kJson,  // {"time":"2026-01-31T23:59:01.250Z","level":"info","message":"..."}
+  kJson,  // {"ts":"2026-01-31T23:59:01.250Z","level":"info","msg":"...","request_id":"..."}
 };
 
 /// Sets the process's log; before the first call it is info, text. Control characters in messages are
@@ -21,7 +21,8 @@ void configure_log(LogLevel level, LogFormat format);
 bool log_enabled(LogLevel level);
 
 namespace internal {
-void write_log(LogLevel level, std::string_view message);
+/// `request_id`: of the request that the event is about; empty when of none.
+void write_log(LogLevel level, std::string_view message, std::string_view request_id = {});
 
 template <class... Args>
 void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) {
@@ -40,6 +41,12 @@ void log_warn(fmt::format_string<Args...> format, Args&&... args) {
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {
   internal::log(LogLevel::kInfo, format, std::forward<Args>(args)...);
+}
+/// About one request: its id stands in a field of its own.
+template <class... Args>
+void log_info_of(std::string_view request_id, fmt::format_string<Args...> format, Args&&... args) {
+  if (log_enabled(LogLevel::kInfo))
+    internal::write_log(LogLevel::kInfo, fmt::format(format, std::forward<Args>(args)...), request_id);
 }
 template <class... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {

@@ -37,9 +37,20 @@ TEST_F(Log, LeavesOutWhatIsBelowItsLevel) {
 TEST_F(Log, JsonLinesEscapeTheMessage) {
   configure_log(LogLevel::kDebug, LogFormat::kJson);
   const std::string line = logged([] { log_debug("a \"b\" \\ c\nd"); });
-  EXPECT_THAT(line, MatchesRegex(R"(\{"time":"[-0-9]+T[0-9:.]+Z","level":"debug",)"
-                                 R"("message":"a \\"b\\" \\\\ c\\u000ad"\})"
+  EXPECT_THAT(line, MatchesRegex(R"(\{"ts":"[-0-9]+T[0-9:.]+Z","level":"debug",)"
+                                 R"("msg":"a \\"b\\" \\\\ c\\u000ad"\})"
                                  "\n"));
+}
+
+TEST_F(Log, ARequestsIdHasAFieldOfItsOwn) {
+  configure_log(LogLevel::kInfo, LogFormat::kJson);
+  EXPECT_THAT(logged([] { log_info_of("a\"b", "done in {} s", 3); }),
+              MatchesRegex(R"(.*"level":"info","msg":"done in 3 s","request_id":"a\\"b"\})"
+                           "\n"));
+  EXPECT_THAT(logged([] { log_info("next"); }), MatchesRegex(R"(.*"msg":"next"\})"
+                                                             "\n"));
+  configure_log(LogLevel::kInfo, LogFormat::kText);
+  EXPECT_THAT(logged([] { log_info_of("r1", "done"); }), MatchesRegex(".* info done request=r1\n"));
 }
 
 TEST_F(Log, ALineBreakInAMessageForgesNoLine) {
