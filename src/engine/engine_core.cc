@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/cpu_features.h"
 #include "base/log.h"
@@ -203,8 +204,15 @@ void EngineCore::fail_all(const Error& error) {
   }
 }
 
+/// What stopped the engine may have been a callback, which must not keep the others from hearing of it.
 void EngineCore::abandon(const Error& error) {
-  while (!generations_.empty()) fail(generations_.begin()->first, error);
+  for (auto& [id, generation] : std::exchange(generations_, {})) {
+    try {
+      generation->fail(error);
+    } catch (const std::exception& second) {
+      log_error("request {}: {}", generation->request_id(), second.what());
+    }
+  }
 }
 
 void EngineCore::expire() {

@@ -22,10 +22,12 @@ class PrefillPacer {
 
  private:
   double& decode_seconds(int64_t decodes);
+  double token_seconds() const;
 
   double slowdown_;
   std::vector<double> decode_s_;  // by number of decodes; 0: not seen yet
-  double token_s_ = 0;            // of one prompt token; 0: not seen yet
+  double extra_s_ = 0;            // what steps with prompt tokens took more, fading
+  double extra_tokens_ = 0;       // for so many of them; 0: not seen yet
   double earned_s_ = 0;
   int steps_since_alone_ = 0;
 };

@@ -46,8 +46,24 @@ TEST(PrefillPacerTest, LearnsFromAnOrdinaryPrefillAndFollowsAChange) {
   EXPECT_EQ(pacer.allowance(2), 0) << "what two decodes take is not known";
   pacer.observe(2, 0, 0.020);
   EXPECT_EQ(pacer.allowance(2), 10);
-  for (int i = 0; i < 50; ++i) pacer.observe(2, 10, 0.020 + 10 * 0.002);
+  for (int i = 0; i < 200; ++i) pacer.observe(2, 10, 0.020 + 10 * 0.002);
   EXPECT_EQ(pacer.allowance(2), 5);
+}
+
+/// A machine that now and then takes 20 ms for itself, whatever runs: the pace stays what the work deserves.
+TEST(PrefillPacerTest, DisturbancesDoNotStarveThePrompt) {
+  PrefillPacer pacer(0.2);
+  uint32_t random = 1;
+  int64_t tokens = 0;
+  for (int i = 0; i < 4000; ++i) {
+    random = random * 1664525u + 1013904223u;
+    const double disturbed = random / 65536u % 20 == 0 ? 0.020 : 0;
+    const int64_t prompt = pacer.allowance(4);
+    pacer.observe(4, prompt, 0.010 + 0.0004 * static_cast<double>(prompt) + disturbed);
+    tokens += prompt;
+  }
+  EXPECT_GT(tokens, 4000 * 3);
+  EXPECT_LT(tokens, 4000 * 12);
 }
 
 }  // namespace

@@ -247,6 +247,11 @@ std::string safetensors_of(const std::string& name, const nlohmann::json& shape,
   return std::string(reinterpret_cast<const char*>(&size), sizeof size) + header + bytes;
 }
 
+std::string error_of_engine(Engine& engine) {
+  const auto done = engine.generate(greedy_request({5}, 1));
+  return done.ok() ? "no error" : done.error().to_string();
+}
+
 /// recall-gqa with one token's embedding made of NaN; its logits come from an unharmed copy.
 std::string poisoned_model(int32_t token) {
   namespace fs = std::filesystem;
@@ -300,6 +305,36 @@ TEST(EngineFaultTest, F13NanEndsItsOwnRequestOnly) {
   EXPECT_EQ(engine->stats().corrupted_requests, 1);
   // Nothing of the corrupted prompt is kept: the same prompt again computes all but what the good ones left.
   EXPECT_EQ(Pending(*engine, greedy_request(bad, 24)).wait().usage.cached_tokens, 96);
+}
+
+/// A bug of ours in a step, here thrown by a callback: everybody hears of it, and nobody is left waiting.
+TEST(EngineFaultTest, F16AFaultOfTheEngineReachesEveryone) {
+  auto engine = start(recall_options());
+  Pending other(*engine, greedy_request(golden_prompt(425).ids, 4000));
+  other.wait_for_text();
+  engine->submit(greedy_request({5, 6}, 4), [](const StreamEvent& event) {
+    if (event.token) throw CheckFailure("a bug");
+  });
+  const Completion ended = other.wait();
+  ASSERT_TRUE(ended.error);
+  EXPECT_EQ(ended.error->where, "engine");
+  EXPECT_THAT(ended.error->to_string(), HasSubstr("a bug"));
+  ASSERT_TRUE(engine->failure());
+  EXPECT_THAT(error_of_engine(*engine), HasSubstr("a bug")) << "and whoever comes later";
+}
+
+TEST(EngineFaultTest, F12NoMemoryForAStepEndsItsRequestsOnly) {
+  auto engine = start(recall_options());
+  Pending first(*engine, greedy_request(golden_prompt(425).ids, 4000));
+  first.wait_for_text();
+  engine->submit(greedy_request({5, 6}, 4), [](const StreamEvent& event) {
+    if (event.token) throw std::bad_alloc();
+  });
+  const Completion ended = first.wait();
+  ASSERT_TRUE(ended.error);
+  EXPECT_EQ(ended.error->code, ErrorCode::kResourceExhausted);
+  EXPECT_FALSE(engine->failure());
+  EXPECT_EQ(Pending(*engine, greedy_request(golden_prompt(425).ids, 8)).wait().finish_reason, FinishReason::kLength);
 }
 
 }  // namespace
