@@ -15,6 +15,9 @@ void set_bit(std::span<uint32_t> bitmask, int32_t token) { bitmask[token / 32] |
 // A walk stops when its memory is this many times its cap: frontiers that it meets are kept until it ends.
 constexpr size_t kWalkSlack = 4;
 
+// Nodes of a subtree that is worth a look at whether all of it may follow.
+constexpr uint32_t kLargeSubtree = 6;
+
 }  // namespace
 
 /// A mask as words, or as the few tokens it allows.
@@ -52,34 +55,48 @@ class Memory {
  private:
   bool walk(FrontierId frontier, const TokenTrie& trie, std::vector<int32_t>& tokens, size_t& credit) {
     const auto nodes = trie.nodes();
-    std::vector<const std::array<FrontierId, 256>*> tables(trie.max_depth() + 1);
-    std::vector<FrontierId> frontiers(trie.max_depth() + 1);
-    frontiers[0] = frontier;
-    if (!spend(frontier, tables[0], credit)) return false;
-    for (uint32_t n = 0; n < nodes.size();) {
+    std::vector<const Readings::Table*> tables(trie.max_depth() + 1);
+    std::vector<FrontierId> frontiers(trie.max_depth() + 1, Readings::kDead);
+    tables[0] = table(frontier, credit);
+    for (uint32_t n = 0; n < nodes.size() && credit > 0;) {
       const TokenTrie::Node& node = nodes[n];
-      const FrontierId next = (*tables[node.depth])[node.byte];
+      const FrontierId next = tables[node.depth]->next[node.byte];
       if (next == Readings::kDead) {
         n = node.after;
         continue;
       }
-      for (int32_t token : trie.tokens_at(n)) tokens.push_back(token);
-      ++n;
-      if (n == node.after) continue;
-      if (next != frontiers[node.depth + 1] || tables[node.depth + 1] == nullptr) {
-        if (!spend(next, tables[node.depth + 1], credit)) return false;
-        frontiers[node.depth + 1] = next;
+      if (node.after - n >= kLargeSubtree && all_go_on(next, node, credit)) {
+        const auto all = trie.tokens_of_subtree(n);
+        tokens.insert(tokens.end(), all.begin(), all.end());
+        n = node.after;
+        continue;
       }
+      const auto here = trie.tokens_at(n);
+      tokens.insert(tokens.end(), here.begin(), here.end());
+      if (++n == node.after || next == frontiers[node.depth + 1]) continue;
+      frontiers[node.depth + 1] = next;
+      tables[node.depth + 1] = table(next, credit);
+    }
+    return credit > 0;
+  }
+
+  // All bytes below the node lead on, whichever come: as inside a string, where most tokens may follow.
+  bool all_go_on(FrontierId frontier, const TokenTrie::Node& node, size_t& credit) {
+    for (int i = 0; i < node.height; ++i) {
+      const Readings::Table& here = *table(frontier, credit);
+      if (here.main == Readings::kDead || (node.classes & ~here.main_classes) != 0) return false;
+      if (here.main == frontier) return true;
+      frontier = here.main;
     }
     return true;
   }
 
-  bool spend(FrontierId frontier, const std::array<FrontierId, 256>*& table, size_t& credit) {
+  const Readings::Table* table(FrontierId frontier, size_t& credit) {
     const size_t before = readings_.work();
-    table = &readings_.table(frontier);
-    const size_t spent = readings_.work() - before;
-    credit -= std::min(credit, spent);
-    return credit > 0 && readings_.bytes() <= kWalkSlack * caps_.runtime_bytes;
+    const Readings::Table& out = readings_.table(frontier);
+    credit -= std::min(credit, readings_.work() - before);
+    if (readings_.bytes() > kWalkSlack * caps_.runtime_bytes) credit = 0;
+    return &out;
   }
 
   static Mask packed(std::vector<int32_t> tokens, int64_t vocab_size) {

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "grammar/grammar_testing.h"
+#include "text/testing.h"
 
 namespace vortex::grammar {
 namespace {
@@ -82,6 +83,27 @@ TEST(Grammar, CharactersAreWholeCodePoints) {
   EXPECT_EQ(next.back(), 0x9F);  // not into the surrogates
   EXPECT_TRUE(matcher.accept(0x80));
   EXPECT_TRUE(matcher.accept(0xBF));
+  EXPECT_TRUE(matcher.must_end());
+}
+
+// Short cuts of the walk over the vocabulary against asking for each token by itself.
+TEST(Grammar, MasksAgreeWithEachTokenByItself) {
+  const auto tokenizer = text::load_tokenizer("models/recall-gqa");
+  GrammarCompiler compiler(*tokenizer, tokenizer->end_ids(), tokenizer->vocab_size());
+  const std::string schema = R"({"type": "object", "properties": {"a": {"type": "string", "maxLength": 6},
+      "b": {"type": "string"}, "c": {"pattern": "^[a-m]+x[^e]*$"}}, "required": ["a", "b", "c"]})";
+  const auto compiled = compiler.compile({Kind::kJsonSchema, schema, {}});
+  ASSERT_TRUE(compiled.ok()) << compiled.error().to_string();
+  GrammarMatcher matcher(*compiled);
+  const std::string text = R"({"a": "the\n é", "b": "other words", "c": "amxa b"})";
+  for (const int32_t token : tokenizer->encode(text, text::SpecialTokens::kIgnore)) {
+    std::vector<uint32_t> mask((tokenizer->vocab_size() + 31) / 32);
+    ASSERT_TRUE(matcher.allowed(mask));
+    for (int32_t id = 0; id < tokenizer->vocab_size(); ++id) {
+      ASSERT_EQ(mask[id / 32] >> (id % 32) & 1, GrammarMatcher(matcher).accept(id)) << id << " before " << token;
+    }
+    ASSERT_TRUE(matcher.accept(token)) << token;
+  }
   EXPECT_TRUE(matcher.must_end());
 }
 

@@ -52,7 +52,7 @@ std::unique_ptr<Readings::Table> Readings::make_table(FrontierId frontier) {
     }
   }
   auto table = std::make_unique<Table>();
-  table->fill(kDead);
+  table->next.fill(kDead);
   std::map<std::vector<Reading>, FrontierId> known;
   for (int first = 0; first < 256;) {
     int next = first + 1;
@@ -65,10 +65,12 @@ std::unique_ptr<Readings::Table> Readings::make_table(FrontierId frontier) {
     if (!targets.empty()) {
       const auto [it, is_new] = known.try_emplace(targets, kDead);
       if (is_new) it->second = closed(std::move(targets));
-      std::fill(table->begin() + first, table->begin() + next, it->second);
+      std::fill(table->next.begin() + first, table->next.begin() + next, it->second);
     }
     first = next;
   }
+  table->main = table->next['e'];
+  table->main_classes = classes_where([&](int byte) { return table->next[byte] == table->main; });
   return table;
 }
 

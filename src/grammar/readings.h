@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/byte_classes.h"
 #include "grammar/caps.h"
 #include "grammar/interner.h"
 
@@ -30,10 +31,17 @@ class Readings {
   /// Both must outlive it.
   Readings(const Automaton& automaton, const Caps& caps);
 
+  /// What follows a frontier.
+  struct Table {
+    std::array<FrontierId, 256> next;  // by byte
+    FrontierId main = kDead;           // where letters lead, as a rule: after an 'e'
+    ByteClasses main_classes = 0;      // all of these bytes lead there
+  };
+
   FrontierId start() const { return start_; }
-  FrontierId step(FrontierId frontier, uint8_t byte) { return table(frontier)[byte]; }
-  /// By byte. Valid until the frontier is forgotten with all others, when this object ends.
-  const std::array<FrontierId, 256>& table(FrontierId frontier);
+  FrontierId step(FrontierId frontier, uint8_t byte) { return table(frontier).next[byte]; }
+  /// Valid as long as this object.
+  const Table& table(FrontierId frontier);
 
   /// The text may end.
   bool complete(FrontierId frontier) const;
@@ -59,7 +67,6 @@ class Readings {
     StackId stack = 0;
     auto operator<=>(const Reading&) const = default;
   };
-  using Table = std::array<FrontierId, 256>;
   using Callers = std::map<uint32_t, std::pair<StateId, std::vector<Frame>>>;  // by rank: start and frames
 
   static constexpr StackId kNoStack = 0;

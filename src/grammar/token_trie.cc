@@ -39,7 +39,7 @@ TokenTrie::TokenTrie(const text::Tokenizer& tokenizer, std::vector<int32_t> end_
                    [this](int32_t a, int32_t b) { return token_bytes_[a] < token_bytes_[b]; });
   std::vector<uint32_t> path;
   for (int32_t id : order) add(token_bytes_[id], id, path);
-  for (uint32_t node : path) nodes_[node].after = static_cast<uint32_t>(nodes_.size());
+  while (!path.empty()) leave(path);
   nodes_.push_back({.tokens = static_cast<uint32_t>(tokens_.size())});
 }
 
@@ -50,14 +50,26 @@ void TokenTrie::add(std::string_view bytes, int32_t token, std::vector<uint32_t>
          nodes_[path[shared]].byte == static_cast<uint8_t>(bytes[shared])) {
     ++shared;
   }
-  for (; path.size() > shared; path.pop_back()) nodes_[path.back()].after = static_cast<uint32_t>(nodes_.size());
+  while (path.size() > shared) leave(path);
   for (size_t i = shared; i < bytes.size(); ++i) {
     path.push_back(static_cast<uint32_t>(nodes_.size()));
-    nodes_.push_back(
-        {static_cast<uint8_t>(bytes[i]), static_cast<uint16_t>(i), 0, static_cast<uint32_t>(tokens_.size())});
+    nodes_.push_back({.byte = static_cast<uint8_t>(bytes[i]),
+                      .depth = static_cast<uint16_t>(i),
+                      .tokens = static_cast<uint32_t>(tokens_.size())});
   }
   tokens_.push_back(token);
   max_depth_ = std::max(max_depth_, static_cast<int>(bytes.size()));
+}
+
+// The last node of the path has all its subtree now.
+void TokenTrie::leave(std::vector<uint32_t>& path) {
+  Node& node = nodes_[path.back()];
+  node.after = static_cast<uint32_t>(nodes_.size());
+  path.pop_back();
+  if (path.empty()) return;
+  Node& parent = nodes_[path.back()];
+  parent.height = std::max<uint16_t>(parent.height, node.height + 1);
+  parent.classes |= node.classes | ByteClasses{1} << byte_class(node.byte);
 }
 
 std::string_view TokenTrie::bytes_of(int32_t token) const {
