@@ -9,6 +9,9 @@ namespace {
 /// A long prompt is sure of this part of the step's tokens, whatever short ones come.
 constexpr int64_t kLongPromptShare = 4;
 
+/// Fewer tokens than these are computed twice rather than waited for.
+constexpr int64_t kWorthWaiting = 64;
+
 Chunk make_chunk(Sequence* sequence, int64_t count) {
   return {sequence, count, sequence->decodes(), count == sequence->pending()};
 }
@@ -109,22 +112,39 @@ bool Scheduler::any_paced() const {
   return std::ranges::any_of(running_, [this](const Owned& s) { return paced(*s); });
 }
 
+/// A prompt whose beginning another one is just computing waits for it, and lets those behind it pass.
 void Scheduler::admit() {
-  while (!waiting_.empty() && running() < limits_.max_sequences && start(waiting_.front().get())) {
-    insert_in_order(&running_, std::move(waiting_.front()));
-    waiting_.pop_front();
+  for (auto next = waiting_.begin(); next != waiting_.end() && running() < limits_.max_sequences;) {
+    if (cache_ != nullptr) find_prefix(next->get());
+    if (prefix_is_coming(**next)) {
+      (*next)->table.clear();
+      (*next)->computed = (*next)->dense = 0;
+      ++next;
+      continue;
+    }
+    if (!start(next->get())) return;
+    insert_in_order(&running_, std::move(*next));
+    next = waiting_.erase(next);
   }
+}
+
+bool Scheduler::prefix_is_coming(const Sequence& sequence) const {
+  if (cache_ == nullptr || !sequence.options.share_prefix) return false;
+  return std::ranges::any_of(running_, [&](const Owned& other) {
+    if (other->computed >= other->prompt_tokens || !other->options.share_prefix) return false;
+    const auto [end, _] = std::ranges::mismatch(sequence.hashes, other->hashes);
+    const int64_t common = (end - sequence.hashes.begin()) * slab_tokens_;
+    return std::min(common, sequence.length() - 1) >= sequence.computed + kWorthWaiting;
+  });
 }
 
 /// The whole sequence must fit now, or two half-read prompts could starve each other; and beside it one more slab for
 /// each that runs, or the newcomer would be preempted at once.
 bool Scheduler::start(Sequence* sequence) {
-  if (sequence->table.slabs().empty()) find_prefix(sequence);
   const int64_t tokens = sequence->length() + 1, spare = running();
   const int64_t available = int64_t{allocator_->free_slabs()} + allocator_->idle_slabs();
   if (sequence->table.missing(tokens) + spare > available || !reserve(sequence, sequence->length())) {
-    if (running_.empty() && drop_waiting_slabs()) return start(sequence);
-    return false;
+    return running_.empty() && drop_waiting_slabs() && start(sequence);
   }
   sequence->paced_tokens = sequence->prompt_tokens - sequence->computed;
   if (!sequence->started) {
@@ -139,7 +159,8 @@ bool Scheduler::start(Sequence* sequence) {
 /// At least one token is left to compute: the answer starts from its logits. What was generated sparsely is not
 /// taken from the cache: its pages depend on what was read.
 void Scheduler::find_prefix(Sequence* sequence) {
-  if (cache_ == nullptr || !sequence->options.share_prefix) return;
+  if (!sequence->options.share_prefix) return;
+  sequence->table.clear();
   const int64_t usable = sequence->options.replay_decodes ? sequence->prompt_tokens : sequence->length();
   const auto whole = static_cast<size_t>((usable - 1) / slab_tokens_);
   kv::extend_block_hashes(sequence->options.salt, sequence->tokens, slab_tokens_, &sequence->hashes);

@@ -88,6 +88,7 @@ class Scheduler {
   void preempt_last(StepBatch* batch);
   bool start(Sequence* sequence);
   void find_prefix(Sequence* sequence);
+  bool prefix_is_coming(const Sequence& sequence) const;
   void admit();
   void enqueue(Owned sequence);
   void replace_leader(std::vector<Owned> followers);

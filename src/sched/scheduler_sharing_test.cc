@@ -45,6 +45,20 @@ TEST_F(SharingTest, OneTokenIsAlwaysComputed) {
   }
 }
 
+/// Prompts that come together and begin alike: one computes the beginning, and others pass meanwhile.
+TEST_F(SharingTest, APromptWaitsForWhatAnotherIsComputing) {
+  start(100, {.max_sequences = 4, .max_batched_tokens = 50, .max_length = 200}, /*with_cache=*/true);
+  for (uint64_t id : {1, 2}) scheduler_->add(sequence(id, counting(100)));
+  add(3, 10);
+  StepBatch batch = step();
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(scheduler_->running(), 2) << "the third passed the second";
+  while (scheduler_->waiting() > 0) batch = step();
+  ASSERT_EQ(batch[1].sequence->id, 2u);
+  EXPECT_EQ(batch[1].sequence->cached, 96);
+  EXPECT_EQ(batch[1].count, 4);
+}
+
 TEST_F(SharingTest, OtherSaltsAndThoseWhoDeclineShareNothing) {
   start(40, kLimits, true);
   scheduler_->add(sequence(1, counting(16), {.salt = "a"}));
