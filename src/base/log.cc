@@ -2,31 +2,16 @@
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 
 #include <algorithm>
 #include <memory>
 
+#include "base/log_sink.h"
 #include "base/terminal.h"
+#include "base/utf8_size.h"
 
 namespace vortex {
 namespace {
-
-// Bytes of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7); 0 when there is none.
-std::size_t utf8_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : 4;
-  if (lead < 0xc2 || lead > 0xf4) return 0;
-  const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-  if (byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  return size;
-}
 
 // Of the event that this thread writes.
 thread_local std::string_view current_request_id;
@@ -91,8 +76,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(LogFormat format) {
 }
 
 spdlog::logger make_logger() {
-  const auto colour = wants_colour(stderr) ? spdlog::color_mode::always : spdlog::color_mode::never;
-  spdlog::logger logger("vortex", std::make_shared<spdlog::sinks::stderr_color_sink_mt>(colour));
+  spdlog::logger logger("vortex", internal::make_stderr_sink(wants_colour(stderr)));
   logger.set_formatter(make_formatter(LogFormat::kText));
   logger.set_level(spdlog::level::info);
   return logger;
