@@ -1,6 +1,7 @@
 #include "server/http/connection.h"
 
 #include <exception>
+#include <utility>
 
 #include "base/log.h"
 #include "server/http/error_body.h"
@@ -15,11 +16,13 @@ HttpResponse too_slow() {
   return error_response(408, "invalid_request_error", "request_timeout", "the request took too long to arrive");
 }
 
+HttpResponse overloaded(std::string_view why) { return error_response(503, "unavailable_error", "overloaded", why); }
+
 std::optional<HttpResponse> busy_answer(const ServerContext& server, bool spare) {
   if (server.draining) {
     return error_response(503, "unavailable_error", "draining", "this server is about to stop; ask another");
   }
-  if (spare) return error_response(503, "unavailable_error", "overloaded", "too many connections are open");
+  if (spare) return overloaded("too many connections are open");
   return std::nullopt;
 }
 
@@ -106,7 +109,7 @@ void Connection::start_exchange() {
 void Connection::judge() {
   const HttpLimits& limits = server_.options.limits;
   exchange_->http_1_0 = parser_->is_http_1_0();
-  exchange_->keep_alive = parser_->keep_alive() && !spare_;
+  exchange_->keep_alive = parser_->keep_alive() && !spare_ && !server_.draining;
   exchange_->cors = server_.admission.cors_headers(parser_->request());
   Admission::Verdict verdict = server_.admission.judge(parser_->request(), busy_answer(server_, spare_));
   exchange_->route = verdict.route;
@@ -127,14 +130,25 @@ bool Connection::read_body() {
     if (input().empty()) return false;
     const std::size_t taken = parser_->parse_body(input());
     consumed_ += taken;
-    if (parser_->fault()) {
-      refuse(parser_->fault()->response());
+    if (parser_->fault() || !body_fits()) {
+      refuse(parser_->fault() ? parser_->fault()->response() : overloaded("too many bodies are being received"));
       return true;
     }
   }
   if (!parser_->complete()) return false;
   dispatch();
   return true;
+}
+
+bool Connection::body_fits() {
+  const int64_t size = static_cast<int64_t>(parser_->request().body.size());
+  server_.body_bytes += size - std::exchange(body_counted_, size);
+  return server_.body_bytes <= server_.options.limits.all_bodies_bytes;
+}
+
+void Connection::drop_parser() {
+  server_.body_bytes -= std::exchange(body_counted_, 0);
+  parser_.reset();
 }
 
 void Connection::dispatch() {
@@ -147,7 +161,7 @@ void Connection::dispatch() {
   request.id = exchange_->id;
   request.client = client_;
   request.arrived = arrived_;
-  parser_.reset();
+  drop_parser();
   const auto responder = make_responder(link);
   try {
     route.handler(std::move(request), responder);
@@ -171,8 +185,10 @@ void Connection::enforce_deadlines(Clock::time_point now) {
   if (now < deadline_) return;
   if (phase_ == Phase::kIdle || phase_ == Phase::kLingering) return close();
   if (phase_ != Phase::kHeaders && phase_ != Phase::kBody) return;
-  if (!exchange_) start_exchange();
-  refuse(too_slow());
+  guard([this] {
+    if (!exchange_) start_exchange();
+    refuse(too_slow());
+  });
 }
 
 void Connection::drop_consumed() {

@@ -6,6 +6,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,6 +78,8 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   void dispatch();
   void start_exchange();
   void refuse(HttpResponse response);
+  bool body_fits();
+  void drop_parser();
   std::string_view input() const { return std::string_view(input_).substr(consumed_); }
   void drop_consumed();
 
@@ -101,6 +104,7 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   void abort();
   void close();
   void set_phase(Phase phase, std::chrono::milliseconds limit);
+  void guard(const std::function<void()>& action);
 
   ServerContext& server_;
   boost::asio::posix::stream_descriptor socket_;
@@ -121,6 +125,7 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   std::size_t discarded_ = 0;  // bytes read while lingering
   Clock::time_point arrived_;  // of the first byte of the request that is read
   std::unique_ptr<RequestParser> parser_;
+  int64_t body_counted_ = 0;  // its share of ServerContext::body_bytes
   std::optional<Exchange> exchange_;
   OutputQueue output_;
 };

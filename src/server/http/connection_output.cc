@@ -60,7 +60,7 @@ ResponseFrame Connection::frame() const {
 void Connection::finish_exchange() {
   Exchange done = std::move(*exchange_);
   exchange_.reset();
-  parser_.reset();
+  drop_parser();
   if (done.link) done.link->detach();
   record(done);
   if (done.keep_alive && !peer_ended_ && !server_.stopping) {
@@ -76,7 +76,7 @@ void Connection::finish_exchange() {
 void Connection::leave_exchange() {
   Exchange left = std::move(*exchange_);
   exchange_.reset();
-  parser_.reset();
+  drop_parser();
   left.status = 499;
   record(left);
   if (left.link) left.link->leave();

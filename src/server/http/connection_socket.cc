@@ -1,6 +1,10 @@
 // The half of a connection that watches its socket.
 #include <sys/socket.h>
 
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
 #include "server/http/connection.h"
 
 namespace vortex::server {
@@ -49,7 +53,7 @@ void Connection::read_ready() {
   }
   if (!wants_input()) return watch_for_leave();
   if (!transport_->holds_input()) return wait_readable();
-  server_.loop->post([self = shared_from_this()] { self->read_ready(); });
+  server_.loop->post([self = shared_from_this()] { self->guard([&] { self->read_ready(); }); });
 }
 
 // False when the connection was closed over it.
@@ -64,14 +68,26 @@ bool Connection::take(std::string_view bytes) {
   return phase_ != Phase::kClosed;
 }
 
+// Memory may run out anywhere; the client that it happens to is let go, the others stay.
+void Connection::guard(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const std::exception& failure) {
+    log_error("a connection was dropped: {}", failure.what());
+    abort();
+  }
+}
+
 void Connection::wait_readable() {
   if (reading_ || phase_ == Phase::kClosed) return;
   reading_ = true;
   socket_.async_wait(Wait::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
     self->reading_ = false;
     if (error) return;
-    if (!self->output_.empty()) self->flush();
-    self->read_ready();
+    self->guard([&] {
+      if (!self->output_.empty()) self->flush();
+      self->read_ready();
+    });
   });
 }
 
@@ -81,8 +97,10 @@ void Connection::wait_writable() {
   socket_.async_wait(Wait::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
     self->writing_ = false;
     if (error) return;
-    self->advance();
-    if (std::exchange(self->read_after_write_, false)) self->read_ready();
+    self->guard([&] {
+      self->advance();
+      if (std::exchange(self->read_after_write_, false)) self->read_ready();
+    });
   });
 }
 

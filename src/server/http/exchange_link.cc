@@ -68,7 +68,7 @@ void ExchangeLink::run(Call call) {
       return;
     }
   }
-  call(*this);
+  run_or_cut(call);
 }
 
 // A call stays in the queue while it runs, so that those it makes line up behind the ones that wait.

@@ -11,13 +11,14 @@ namespace vortex::server {
 
 /// Sizes in bytes. What is over a limit gets the status named, and the connection closes.
 struct HttpLimits {
-  int64_t header_bytes = 32 << 10;  // request line and headers: 431
-  int64_t header_count = 256;       // 431
-  int64_t body_bytes = 32 << 20;    // decoded body: 413, at once where Content-Length says so
-  int64_t chunk_count = 64 << 10;   // chunks of one body: 413
-  int64_t chunk_line_bytes = 1024;  // a chunk's size and extensions, the trailer: 400
-  int64_t output_bytes = 1 << 20;   // waiting for a client that reads too slowly: the connection is cut
-  int64_t connections = 16384;      // open at a time, or what the file descriptors of the process allow: 503
+  int64_t header_bytes = 32 << 10;       // request line and headers: 431
+  int64_t header_count = 256;            // 431
+  int64_t body_bytes = 32 << 20;         // decoded body: 413, at once where Content-Length says so
+  int64_t all_bodies_bytes = 512 << 20;  // of all requests that arrive at a time: 503
+  int64_t chunk_count = 64 << 10;        // chunks of one body: 413
+  int64_t chunk_line_bytes = 1024;       // a chunk's size and extensions, the trailer: 400
+  int64_t output_bytes = 1 << 20;        // waiting for a client that reads too slowly: the connection is cut
+  int64_t connections = 16384;           // open at a time, or what the file descriptors of the process allow: 503
   std::chrono::milliseconds header_time{10'000};       // first byte (or accept) to the end of the headers: 408
   std::chrono::milliseconds body_time{30'000};         // end of the headers to the end of the body: 408
   std::chrono::milliseconds idle_time{60'000};         // between two requests: closed

@@ -262,6 +262,21 @@ TEST(HttpServer, RefusesALargeBodyBeforeItIsSent) {
   EXPECT_THAT(client.read_to_end(), AllOf(StartsWith("HTTP/1.1 413"), HasSubstr("request_too_large")));
 }
 
+TEST(HttpServer, BoundsTheBodiesOfAllClientsTogether) {
+  const Served served({.limits = {.all_bodies_bytes = 1'500'000}});
+  const std::string half(500'000, 'x');
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+  LoopbackClient first = served.client(), second = served.client(), third = served.client();
+  for (LoopbackClient* client : {&first, &second}) client->send(head + half);
+  std::this_thread::sleep_for(milliseconds(50));
+  third.send(head + half + half);
+  EXPECT_THAT(third.read_to_end(), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("overloaded")));
+  first.send(half);  // there is room again
+  EXPECT_THAT(first.read_answer(), testing::EndsWith(half + half));
+  second.send(half);
+  EXPECT_THAT(second.read_answer(), testing::EndsWith(half + half));
+}
+
 TEST(HttpServer, RequestIdsAreTheClientsWhenTheyAreSafe) {
   const Served served;
   EXPECT_THAT(served.ask(get("/health", "X-Request-Id: abc-1._Z\r\n")), HasSubstr("x-request-id: abc-1._Z\r\n"));

@@ -82,7 +82,9 @@ void NetworkLoop::run() {
   VORTEX_CHECK(core_->thread.load() == std::thread::id(), "the loop runs already");
   core_->thread = std::this_thread::get_id();
   const auto work = asio::make_work_guard(core_->io);
-  core_->io.run();
+  while (!core_->io.stopped()) {
+    run_guarded([&] { core_->io.run(); });
+  }
   core_->thread = std::thread::id();
 }
 

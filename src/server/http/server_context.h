@@ -33,6 +33,7 @@ struct ServerContext {
   std::atomic<bool> draining{false};
   bool stopping = false;
   int64_t active_exchanges = 0;
+  int64_t body_bytes = 0;  // of all requests that are being received
   ConnectionPool pool;
   std::function<void()> on_change;  // an exchange has ended or a connection has closed
   std::vector<char> scratch;        // what is read lies here until it is looked at, which is at once
