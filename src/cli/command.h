@@ -30,6 +30,7 @@ std::vector<std::unique_ptr<Command>> make_commands();
 
 std::unique_ptr<Command> make_run_command();
 std::unique_ptr<Command> make_chat_command();
+std::unique_ptr<Command> make_serve_command();
 std::unique_ptr<Command> make_bench_latency_command();
 std::unique_ptr<Command> make_eval_recall_command();
 std::unique_ptr<Command> make_eval_ruler_command();
@@ -45,5 +46,7 @@ std::unique_ptr<Command> make_pull_command();
 std::unique_ptr<Command> make_list_command();
 std::unique_ptr<Command> make_doctor_command();
 std::unique_ptr<Command> make_version_command();
+std::unique_ptr<Command> make_completion_command();
+std::unique_ptr<Command> make_man_command();
 
 }  // namespace vortex::cli

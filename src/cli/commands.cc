@@ -6,6 +6,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_run_command());
   commands.push_back(make_chat_command());
+  commands.push_back(make_serve_command());
   commands.push_back(make_bench_latency_command());
   commands.push_back(make_eval_recall_command());
   commands.push_back(make_eval_ruler_command());
@@ -21,6 +22,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_doctor_command());
   commands.push_back(make_demo_command());
   commands.push_back(make_version_command());
+  commands.push_back(make_completion_command());
+  commands.push_back(make_man_command());
   return commands;
 }
 

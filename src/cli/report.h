@@ -4,13 +4,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "server/response/response_json.h"
 #include "vortex/engine.h"
 
 namespace vortex::cli {
 
 using Json = nlohmann::ordered_json;
+using server::sparsity_json;
 
-Json sparsity_json(const SparsityReport& report);
 Json usage_json(const Usage& usage);
 /// The object `vortex run --json` prints.
 Json completion_json(const Completion& completion, const EngineInfo& info);
