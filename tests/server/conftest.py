@@ -23,7 +23,9 @@ PROMPTS = ["The quick brown fox", "Once upon a time there was", "1 2 3 4 5 6 7 8
 VORTEX_STREAMS = [
     post(
         "/v1/completions",
-        {"model": "recall-gqa", "prompt": prompt, "max_tokens": 24, "temperature": 0, "stream": True, "ignore_eos": True},
+        # The penalty makes small models say something: a repeated letter would hide a change.
+        {"model": "recall-gqa", "prompt": prompt, "max_tokens": 24, "temperature": 0, "repetition_penalty": 1.5,
+         "stream": True, "ignore_eos": True},
         "Connection: close",
     )
     for prompt in PROMPTS

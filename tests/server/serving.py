@@ -105,12 +105,12 @@ def start_mock(*flags, **variables):
     return Server([MOCK, *map(str, flags)], read_address, **variables).wait_until_ready()
 
 
-def start_vortex(*flags, model=MODEL, **variables):
+def start_vortex(*flags, model=MODEL, port=0, **variables):
     def read_address(line):
         found = re.search(r"(https?://[0-9.:\[\]a-f]+:\d+|unix:/[^\s\"]+)", line)
         return found and found[1]
 
-    command = [PROGRAM, "serve", model, "--port", "0", *map(str, flags)]
+    command = [PROGRAM, "serve", model, "--port", str(port), *map(str, flags)]
     return Server(command, read_address, **variables).wait_until_ready()
 
 

@@ -144,15 +144,16 @@ def odd_requests(count):
 
 def test_case_48_odd_requests_add_no_label(server, unharmed):
     with unharmed():
+        body = {"model": "m" * 100, "prompt": "a secret prompt", "user": "user-77", "max_tokens": 1}
+        named = post("/v1/completions", body, "x-request-id: find-me")
         with Wire(server.address) as wire:
-            for request in odd_requests(200):
+            for request in (*odd_requests(200), named, get("/metrics")):
                 wire.ask(request)
         before = label_sets(server.ask(get("/metrics")).body)
         with Wire(server.address) as wire:
             for request in odd_requests(5000):
                 wire.ask(request)
-            body = {"model": "m" * 100, "prompt": "a secret prompt", "user": "user-77", "max_tokens": 1}
-            wire.ask(post("/v1/completions", body, "x-request-id: find-me"))
+            wire.ask(named)
         metrics = server.ask(get("/metrics")).body
         assert label_sets(metrics) == before
         for secret in (b"odd", b"secret", b"user-77", b"find-me", b"mmmm"):

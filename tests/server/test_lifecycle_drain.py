@@ -25,8 +25,8 @@ def completion(tokens, **changes):
 def vortexes():
     started = []
 
-    def start(*flags, **variables):
-        started.append(start_vortex(*flags, **variables))
+    def start(*flags, **options):
+        started.append(start_vortex(*flags, **options))
         return started[-1]
 
     yield start
@@ -127,7 +127,7 @@ def test_fault_15_killed_and_started_again_on_the_same_port(vortexes):
     assert wires[0].head()[0] == 200
     first.process.kill()
     first.process.wait()
-    second = vortexes("--port", port)
+    second = vortexes(port=port)
     assert second.address.endswith(f":{port}")
     answer = second.ask(completion(3))
     assert answer.status == 200 and events(answer.body)[-1] == "[DONE]"

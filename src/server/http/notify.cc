@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/files.h"
 
@@ -44,6 +45,14 @@ std::optional<std::chrono::microseconds> watchdog_interval() {
   const auto pid = number_in_environment("WATCHDOG_PID");
   if (!microseconds || (pid && *pid != getpid())) return std::nullopt;
   return std::chrono::microseconds(*microseconds / 2);
+}
+
+void feed_watchdog(NetworkLoop& loop, std::function<bool()> healthy) {
+  const auto interval = watchdog_interval();
+  if (!interval) return;
+  if (healthy()) notify_service_manager("WATCHDOG=1");
+  loop.after(std::chrono::duration_cast<std::chrono::milliseconds>(*interval),
+             [&loop, healthy = std::move(healthy)]() mutable { feed_watchdog(loop, std::move(healthy)); });
 }
 
 }  // namespace vortex::server

@@ -69,5 +69,22 @@ TEST(Notify, WatchdogIsFedTwiceInItsTime) {
   EXPECT_EQ(watchdog_interval(), std::nullopt);
 }
 
+TEST(Notify, TheWatchdogIsFedWhileAllIsWell) {
+  const std::string name = "@vortex_watchdog_test_" + std::to_string(getpid());
+  const UniqueFd fd = manager(name);
+  setenv("NOTIFY_SOCKET", name.c_str(), 1);
+  setenv("WATCHDOG_USEC", "20000", 1);
+  NetworkLoop loop;
+  int asked = 0;
+  feed_watchdog(loop, [&] { return ++asked <= 3; });
+  loop.after(std::chrono::milliseconds(300), [&] { loop.stop(); });
+  loop.run();
+  unsetenv("WATCHDOG_USEC");
+  unsetenv("NOTIFY_SOCKET");
+  EXPECT_GT(asked, 5);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(received(fd), "WATCHDOG=1");
+  EXPECT_EQ(received(fd), "");
+}
+
 }  // namespace
 }  // namespace vortex::server
