@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly stamp=build/.setup-stamp
-readonly inputs=(scripts/setup.sh scripts/packages.txt scripts/requirements.txt)
+readonly requirements=(scripts/requirements.txt tests/clients/requirements-openai.txt)
+readonly inputs=(scripts/setup.sh scripts/packages.txt "${requirements[@]}")
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -50,12 +51,12 @@ install_packages() {
 
 install_python() {
   local wanted
-  wanted=$(sha256sum scripts/requirements.txt | cut -d' ' -f1)
+  wanted=$(cat "${requirements[@]}" | sha256sum | cut -d' ' -f1)
   [ "$(cat .venv/.requirements 2>/dev/null)" = "$wanted" ] && .venv/bin/python -c '' 2>/dev/null && return
-  say 'installing the Python packages of scripts/requirements.txt into .venv'
+  say "installing the Python packages of ${requirements[*]} into .venv"
   # Debian's own interpreter: another one in PATH may come without its headers, or go away.
   /usr/bin/python3 -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r scripts/requirements.txt >&2
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "${requirements[@]/#/-r}" >&2
   echo "$wanted" >.venv/.requirements
 }
 
