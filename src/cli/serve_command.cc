@@ -103,6 +103,7 @@ class ServeCommand final : public Command {
         http.loop().post([&] {
           api.engine_ready(*engine);
           announce(*engine, options, http);
+          server::feed_watchdog(http.loop(), [&] { return !engine->failure(); });
         });
       } else {
         failure = started.error();
