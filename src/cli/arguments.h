@@ -21,6 +21,8 @@ class Arguments {
   /// The command to run; null when help was asked for and printed. kUsage, with the nearest name, for what is unknown.
   Result<Command*> parse(int argc, char** argv);
 
+  const CLI::App& app() const { return app_; }
+
   /// Flags over environment over --config FILE over defaults.
   Result<Settings> resolve_settings() const;
 

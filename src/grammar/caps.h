@@ -11,8 +11,8 @@ struct Caps {
   // Refused with kInvalidArgument.
   size_t source_bytes = 256 << 10;  // of a schema, a pattern, a grammar, or all choices together
   int nesting = 64;                 // brackets and groups inside one another
-  size_t object_members = 4096;     // of one object of a schema
-  size_t schema_visits = 20'000;    // subschemas read, each as often as it is merged or referred to
+  size_t object_members = 1024;     // of one object of a schema
+  size_t schema_visits = 100'000;   // values of a schema read, each as often as it is merged
   size_t rules = 4'000;
   size_t states = 100'000;  // repetitions written out
   size_t edges = 1'000'000;
