@@ -48,7 +48,5 @@ std::unique_ptr<Command> make_doctor_command();
 std::unique_ptr<Command> make_version_command();
 std::unique_ptr<Command> make_completion_command();
 std::unique_ptr<Command> make_man_command();
-std::unique_ptr<Command> make_completion_command();
-std::unique_ptr<Command> make_man_command();
 
 }  // namespace vortex::cli

@@ -24,8 +24,6 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_completion_command());
   commands.push_back(make_man_command());
-  commands.push_back(make_completion_command());
-  commands.push_back(make_man_command());
   return commands;
 }
 
