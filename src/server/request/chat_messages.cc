@@ -70,7 +70,7 @@ ApiResult<Json> call_arguments(const Json& function, const std::string& param) {
 
 ApiResult<Json> read_call(const Json& call, const std::string& param) {
   const Json& function = member(call, "function");
-  if (!function.is_object()) return invalid_type(param, param + ".function must be an object.");
+  if (!function.is_object()) return invalid_type(param + ".function", param + ".function must be an object.");
   VORTEX_ASSIGN_OR_RETURN(const std::string name, string_member(function, "name", param + ".function.name"));
   VORTEX_ASSIGN_OR_RETURN(Json arguments, call_arguments(function, param + ".function.arguments"));
   Json out = {{"type", "function"}, {"function", {{"name", name}, {"arguments", std::move(arguments)}}}};
