@@ -52,6 +52,8 @@ Result<server::HttpOptions> http_options(const Settings& settings) {
   options.uds = settings.get_string("uds");
   options.tls_cert = settings.get_string("ssl-certfile");
   options.tls_key = settings.get_string("ssl-keyfile");
+  options.limits.connections = settings.get_int("max-connections");
+  options.limits.body_bytes = settings.get_int("max-request-bytes");
   options.allowed_origins = split(settings.get_string("allowed-origins"), ',');
   VORTEX_ASSIGN_OR_RETURN(options.api_keys, keys(settings, "api-key", "api-key-file"));
   VORTEX_ASSIGN_OR_RETURN(options.admin_keys, keys(settings, "admin-api-key", "admin-api-key-file"));

@@ -155,3 +155,18 @@ def mocks():
     yield start
     for one in started:
         one.stop()
+
+
+@pytest.fixture
+def vortexes():
+    """start_vortex, likewise."""
+    started = []
+
+    def start(*flags, **options):
+        started.append(start_vortex(*flags, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.stop()

@@ -365,6 +365,58 @@ def test_fault_20_a_stream_through_a_lossy_line_arrives_whole(bad_network):
     )  # fmt: skip
 
 
+@pytest.fixture
+def two_machines(bad_network):
+    """Two networks with a line between them that can be cut: (server's, its address, client's)."""
+    other = bad_network + "-b"
+    commands = f"""
+        ip netns add {other}
+        ip link add vtx-a{os.getpid()} netns {bad_network} type veth peer name vtx-b netns {other}
+        ip -n {bad_network} link set vtx-a{os.getpid()} name vtx-a
+        ip -n {bad_network} addr add 10.201.0.1/24 dev vtx-a
+        ip -n {other} addr add 10.201.0.2/24 dev vtx-b
+        ip -n {bad_network} link set vtx-a up
+        ip -n {other} link set vtx-b up"""
+    try:
+        for command in commands.strip().split("\n"):
+            if subprocess.run(command.split(), capture_output=True).returncode != 0:
+                pytest.skip(f"not allowed here: {command.strip()}")
+        yield bad_network, "10.201.0.1", other
+    finally:
+        subprocess.run(["ip", "netns", "del", other], capture_output=True)
+
+
+def inside(network, *command):
+    return ["ip", "netns", "exec", network, *map(str, command)]
+
+
+@pytest.mark.slow
+def test_fault_20_a_line_that_is_cut_ends_the_stream_within_a_minute(two_machines):
+    network, address, other = two_machines
+    server = Server(
+        inside(network, MOCK, "--host", "0.0.0.0", "--port", 18999),
+        lambda line: line.split('"')[3] if line.startswith('{"address"') else None,
+    )
+    curl = ["curl", "-sN", f"http://{address}:18999/ticks?n=100000&ms=100"]
+    client = subprocess.Popen(inside(other, *curl), stdout=subprocess.PIPE)
+    try:
+        assert client.stdout.read(20)
+        subprocess.run(["ip", "-n", other, "link", "set", "vtx-b", "down"], check=True)
+
+        def gone():
+            shown = subprocess.run(inside(network, "curl", "-s", "http://127.0.0.1:18999/stats"), capture_output=True)
+            return b'"gone":1' in shown.stdout
+
+        began = time.monotonic()
+        assert eventually(gone, limit=60, every=1)
+        assert time.monotonic() - began > 10  # a short loss is lived through
+    finally:
+        client.kill()
+        client.wait()
+        server.process.kill()
+        server.stop()
+
+
 def test_fault_20_a_peer_that_vanished_is_probed_for(mock_unharmed):
     """Half open: no FIN, no RST, nothing. The system's own timers must be on, as nothing else would ever tell."""
     if shutil.which("ss") is None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from serving import SLACK, eventually
-from wire import Wire, assert_error, chunk, get
+from wire import Wire, assert_error, chunk, get, post
 
 MB = 1 << 20
 CHUNKED = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -162,3 +162,22 @@ def test_case_08_a_reader_of_a_byte_a_second_is_cut_in_time(mocks):
             wire.socket.recv(1)
             time.sleep(0.3)
         assert server.ask(get("/stats")).json()["cut"] == 1
+
+
+def test_case_02_the_limit_is_a_setting(vortexes):
+    server = vortexes("--max-request-bytes", 2000)
+    assert_error(server.ask(post_head("Content-Length: 2001")), 413, "request_too_large")
+    body = {"model": "recall-gqa", "prompt": "x" * 1800, "max_tokens": 1}
+    assert server.ask(post(BODY_PATH, body)).status == 200
+
+
+@pytest.mark.slow
+def test_case_08_a_slow_reader_of_a_long_answer(server, unharmed):
+    """The engine's work for it ends when its share of the memory is full; nobody else waits."""
+    body = {"model": "recall-gqa", "prompt": "Once", "max_tokens": 30_000, "ignore_eos": True, "stream": True}
+    with unharmed(), Wire(server.address, receive_buffer=4096) as wire:
+        wire.send(post(BODY_PATH, body))
+        assert wire.head()[0] == 200
+        running = b'vllm:num_requests_running{model_name="recall-gqa",engine="0"} 0'
+        assert eventually(lambda: running in server.ask(get("/metrics")).body, limit=100, every=0.2)
+        assert list(wire.chunks())[-1] is not None

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from program import MODEL, PROGRAM, environment
-from serving import MOCK, SLACK, eventually, start_mock, start_vortex
+from serving import MOCK, SLACK, eventually, start_mock
 from wire import Wire, assert_error, ask, get, post
 
 LONG = {"model": "recall-gqa", "prompt": "Once upon a time", "stream": True, "temperature": 0, "ignore_eos": True}
@@ -19,20 +19,6 @@ LONG = {"model": "recall-gqa", "prompt": "Once upon a time", "stream": True, "te
 
 def completion(tokens, **changes):
     return post("/v1/completions", LONG | {"max_tokens": tokens} | changes)
-
-
-@pytest.fixture
-def vortexes():
-    started = []
-
-    def start(*flags, **options):
-        started.append(start_vortex(*flags, **options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.process.kill()
-        one.stop()
 
 
 def events(body):

@@ -30,9 +30,9 @@ std::optional<HttpResponse> busy_answer(const ServerContext& server, bool spare)
 
 Connection::Connection(ServerContext& server, int fd, std::string client, bool spare)
     : server_(server),
-      socket_(server.loop->io, fd),
       transport_(server.tls ? tls_transport(fd, *server.tls) : plain_transport(fd)),
       client_(std::move(client)),
+      socket_(server.loop->io, fd),
       spare_(spare) {}
 
 void Connection::start() {

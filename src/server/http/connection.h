@@ -107,9 +107,9 @@ class Connection : public AnswerSink, public std::enable_shared_from_this<Connec
   void guard(const std::function<void()>& action);
 
   ServerContext& server_;
-  boost::asio::posix::stream_descriptor socket_;
   std::unique_ptr<Transport> transport_;
   const std::string client_;
+  boost::asio::posix::stream_descriptor socket_;  // owns the file once all before it is made
   const bool spare_;
   ConnectionPool::Place place_;
   bool in_busy_list_ = false;

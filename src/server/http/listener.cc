@@ -111,11 +111,14 @@ bool Listener::make_room(std::chrono::milliseconds after) {
 void Listener::admit(const Peer& peer) {
   const bool full = server_.pool.size() >= cap_ && !make_room({});
   if (full && server_.pool.size() >= cap_ + kSpare) return turn_away(peer.fd);
+  const bool spare = std::exchange(next_is_spare_, false) || full;
+  std::shared_ptr<Connection> connection;
   try {
-    const bool spare = std::exchange(next_is_spare_, false) || full;
-    std::make_shared<Connection>(server_, peer.fd, peer.address, spare)->start();
+    connection = std::make_shared<Connection>(server_, peer.fd, peer.address, spare);
+    connection->start();
   } catch (const std::exception& failure) {
     log_error("a connection was dropped: {}", failure.what());
+    if (connection == nullptr) ::close(peer.fd);
   }
 }
 
