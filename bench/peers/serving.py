@@ -26,6 +26,8 @@ import llama_cpp as peer  # noqa: E402
 
 EXTRAS = ("uvicorn", "fastapi", "pydantic-settings", "sse-starlette", "starlette-context", "PyYAML")
 PORT = 30871
+# llama-cpp-python has no ignore_eos: the end tokens of SmolLM2 are made impossible.
+NO_END = {"0": -100, "2": -100}
 
 
 def words(count: int, seed: int) -> str:
@@ -73,9 +75,11 @@ def run_round(bodies: list) -> dict:
 
 
 def commands(options: argparse.Namespace, python: Path) -> dict:
-    vortex = [options.vortex, "serve", options.model, "--port", PORT, "--threads", options.threads, "--quiet"]
+    vortex = [options.vortex, "serve", options.model, "--port", PORT, "--threads", options.threads, "--quiet", "--served-model-name", "x"]
     vortex += ["--log-level", "warn"]
     llama = [python, "-m", "llama_cpp.server", "--model", options.model, "--port", PORT, "--n_ctx", options.llama_context]
+    # Otherwise a new request ends the one that runs.
+    llama += ["--interrupt_requests", "False"]
     llama += ["--n_threads", options.threads, "--n_threads_batch", options.threads, "--host", "127.0.0.1"]
     return {
         "vortex": (vortex + ["--max-num-seqs", options.requests], "/health"),
@@ -106,7 +110,7 @@ def main() -> None:
             bodies = [
                 {"model": "x", "prompt": words(options.prompt, 1000 * number + i), "max_tokens": options.answer}
                 | {"temperature": 0, "seed": 1}
-                | ({} if name.startswith("llama") else {"ignore_eos": True, "model": "default"})
+                | ({"logit_bias": NO_END} if name.startswith("llama") else {"ignore_eos": True})
                 for i in range(options.requests)
             ]
             with server(command, ready):

@@ -108,7 +108,7 @@ async def read_stream(outcome: Outcome, reader, stop_after: int | None) -> None:
             continue
         if line.strip() == b"data: [DONE]":
             outcome.done = True
-            continue
+            return
         now = note_event(outcome, json.loads(line[6:]), last)
         pieces += now != last
         last = now
