@@ -112,7 +112,7 @@ def test_the_unit_is_hardened_and_outlasts_a_drain():
     unit = (ROOT / "packaging/systemd/vortex.service").read_text()
     settings = dict(line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#"))
     expected = {"Type": "notify", "Restart": "on-failure", "DynamicUser": "yes", "ProtectSystem": "strict",
-                "NoNewPrivileges": "yes", "LimitNOFILE": "65536", "CapabilityBoundingSet": ""}
+                "NoNewPrivileges": "yes", "LimitNOFILE": "65536", "CapabilityBoundingSet": "", "MemoryDenyWriteExecute": "yes"}
     assert {name: settings[name] for name in expected} == expected
     default = re.search(r"--shutdown-timeout\b.*?\| (\d+)", (ROOT / "docs/settings.md").read_text())
     assert default and int(settings["TimeoutStopSec"].rstrip("s")) > int(default.group(1))
@@ -143,5 +143,6 @@ def test_the_image_runs_as_nobody_in_particular():
     assert [s.split()[0] for s in stages] == ["debian:12-slim", "debian:12-slim", "runtime", "runtime"]
     assert "USER 5000:5000" in stages[1] and stages[2].rstrip().split("\n")[-1].startswith(("USER 5000:5000", "#"))
     assert 'ENTRYPOINT ["/usr/bin/vortex", "serve"]' in text
+    assert "CPACK_DEBIAN_FILE_NAME=vortex.deb" in text and "COPY --from=build /build/vortex.deb" in text
     for source in re.findall(r"^COPY (?!--from)(\S+) ", text, flags=re.M):
         assert (ROOT / source).exists(), source
