@@ -12,6 +12,9 @@ constexpr int64_t kLongPromptShare = 4;
 /// Fewer tokens than these are computed twice rather than waited for.
 constexpr int64_t kWorthWaiting = 64;
 
+/// So many may wait like that before nobody behind them is looked at: each look costs a walk through its hashes.
+constexpr int kMostPassed = 16;
+
 Chunk make_chunk(Sequence* sequence, int64_t count) {
   return {sequence, count, sequence->decodes(), count == sequence->pending()};
 }
@@ -114,11 +117,13 @@ bool Scheduler::any_paced() const {
 
 /// A prompt whose beginning another one is just computing waits for it, and lets those behind it pass.
 void Scheduler::admit() {
+  int passed = 0;
   for (auto next = waiting_.begin(); next != waiting_.end() && running() < limits_.max_sequences;) {
     if (cache_ != nullptr) find_prefix(next->get());
     if (prefix_is_coming(**next)) {
       (*next)->table.clear();
       (*next)->computed = (*next)->dense = 0;
+      if (++passed > kMostPassed) return;
       ++next;
       continue;
     }
