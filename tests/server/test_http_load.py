@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from load_client import hold_streams
 from serving import SLACK, eventually
 from wire import Wire, get, post
@@ -36,6 +37,7 @@ def test_small_requests_by_the_thousand(mock_server):
     assert pipelined_per_second(mock_server, post("/v1/completions", {"prompt": "x" * 200})) > 1000 / SLACK
 
 
+@pytest.mark.skipif(SLACK > 1, reason="sanitizers keep freed memory for a while")
 def test_memory_is_flat_over_ten_thousand_requests(mock_server):
     requests = get("/health") + post("/echo", b"x" * 2000) + get("/nothing") + get("/ticks?n=1&ms=0")
     with Wire(mock_server.address) as wire:
@@ -45,4 +47,4 @@ def test_memory_is_flat_over_ten_thousand_requests(mock_server):
                 assert wire.answer().whole
             if i == 500:
                 before = mock_server.memory()
-    assert mock_server.memory() - before < (1 << 20) * SLACK
+    assert mock_server.memory() - before < 1 << 20
