@@ -9,7 +9,7 @@ namespace vortex::grammar {
 namespace {
 
 std::string rule_name(const RuleSet& rules, RuleId rule) {
-  return rule < rules.rules().size() ? rules.rules()[rule].name : "a repetition";
+  return rule < rules.rules().size() ? shortened(rules.rules()[rule].name) : "a repetition";
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ struct Caps {
   size_t edges = 1'000'000;
 
   // Bounds of matching: a text beyond them is not allowed.
-  int stack_depth = 192;          // rules that wait for one another
-  size_t live_stacks = 2'000;     // readings of the text so far, kept at once
+  int stack_depth = 192;         // rules that wait for one another
+  size_t live_stacks = 2'000;    // readings of the text so far, kept at once
   size_t step_work = 3'000'000;  // readings followed for one mask; a matcher that needs more is dead
 
   size_t runtime_bytes = 16 << 20;  // masks and steps remembered for one grammar; forgotten when full

@@ -16,4 +16,13 @@ inline Error refused(std::string_view where, std::string message, std::string hi
   return {ErrorCode::kInvalidArgument, std::string(where), std::move(message), std::move(hint)};
 }
 
+/// A name from the source, for a message: its first 64 bytes, whole characters.
+inline std::string shortened(std::string_view name) {
+  constexpr size_t kMostBytes = 64;
+  if (name.size() <= kMostBytes) return std::string(name);
+  size_t end = kMostBytes;
+  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;
+  return std::string(name.substr(0, end)) + "...";
+}
+
 }  // namespace vortex::grammar

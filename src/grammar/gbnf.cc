@@ -33,7 +33,7 @@ class GbnfParser {
     while (!cursor_.at_end()) VORTEX_RETURN_IF_ERROR(rule());
     for (size_t r = 0; r < rules_.rules().size(); ++r) {
       if (!defined_[r])
-        return refused("grammar", fmt::format("the rule \"{}\" is not defined", rules_.rules()[r].name));
+        return refused("grammar", fmt::format("the rule \"{}\" is not defined", shortened(rules_.rules()[r].name)));
     }
     return std::move(rules_);
   }
@@ -76,7 +76,7 @@ class GbnfParser {
     if (!cursor_.take("::=")) return cursor_.refused("::= is expected here");
     skip_space(kLines);
     const RuleId id = rule_named(own_name);
-    if (defined_[id]) return cursor_.refused(fmt::format("the rule \"{}\" is defined twice", own_name));
+    if (defined_[id]) return cursor_.refused(fmt::format("the rule \"{}\" is defined twice", shortened(own_name)));
     if (rules_.rules().size() > caps_.rules) return cursor_.refused(fmt::format("more than {} rules", caps_.rules));
     VORTEX_ASSIGN_OR_RETURN(const ExprId body, choices(0));
     rules_.define(id, body);

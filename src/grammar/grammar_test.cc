@@ -6,6 +6,7 @@
 
 #include "grammar/grammar_testing.h"
 #include "text/testing.h"
+#include "text/utf8.h"
 
 namespace vortex::grammar {
 namespace {
@@ -302,6 +303,31 @@ TEST_P(HostileGrammar, IsRefusedSoon) {
 
 INSTANTIATE_TEST_SUITE_P(Case34, HostileGrammar, ::testing::ValuesIn(hostile_sources()),
                          [](const auto& hostile) { return std::string(hostile.param.name); });
+
+// Messages quote names, and names may be as long as the source.
+TEST(Grammar, MessagesStayShort) {
+  Rig rig(all_bytes());
+  std::string name;
+  for (int i = 0; i < 20'000; ++i) name += "é";
+  const GrammarSource sources[] = {
+      {Kind::kJsonSchema, "{\"" + name + "\": 1}", {}},
+      {Kind::kJsonSchema, R"({"properties": {")" + name + R"(": {"type": ")" + name + "\"}}}", {}},
+      {Kind::kJsonSchema, R"({"$ref": "#/)" + name + "\"}", {}},
+      {Kind::kJsonSchema, R"({"type": "string", "format": ")" + name + "\"}", {}},
+      {Kind::kJsonSchema, "{\"" + name + "\": 1, \"" + name + "\": 1}", {}},
+      {Kind::kGbnf, "root ::= " + std::string(40'000, 'r'), {}},
+      {Kind::kGbnf,
+       std::string(40'000, 'r') + " ::= " + std::string(40'000, 'r') + "\nroot ::= \"x\"\n" + std::string(40'000, 'r') +
+           " ::=",
+       {}},
+  };
+  for (const GrammarSource& source : sources) {
+    const auto compiled = rig.compiler.compile(source);
+    ASSERT_FALSE(compiled.ok()) << source.text.substr(0, 80);
+    EXPECT_LT(compiled.error().to_string().size(), 500u) << source.text.substr(0, 80);
+    EXPECT_TRUE(text::is_valid_utf8(compiled.error().to_string()));
+  }
+}
 
 // Alternatives that refer to one another many times over are linear: each reference is one rule.
 TEST(Grammar, SharedReferencesAreNotMultiplied) {

@@ -76,7 +76,7 @@ class SchemaCompiler {
   RuleId refer(const std::string& reference, const Schema& target) {
     const auto [it, is_new] = references_.try_emplace(reference, static_cast<RuleId>(rules_.rules().size()));
     if (is_new) {
-      const std::string path = reference == "#" ? "json_schema" : fmt::format("json_schema: {}", reference);
+      const std::string path = reference == "#" ? "json_schema" : "json_schema: " + shortened(reference);
       waiting_.push_back({rules_.add_rule(path), &target, path});
     }
     return it->second;
@@ -169,7 +169,7 @@ class SchemaCompiler {
   }
 
   static std::string dumped(const Schema& value) {
-    return value.dump(-1, ' ', false, Schema::error_handler_t::replace).substr(0, 100);
+    return shortened(value.dump(-1, ' ', false, Schema::error_handler_t::replace));
   }
 
   Result<ExprId> constants(const Schema& schema, const Types& types, const std::string& path) {
@@ -266,7 +266,7 @@ class SchemaCompiler {
     std::vector<Member> members;
     std::vector<std::string> names;
     for (const ObjectShape::Member& member : shape.members) {
-      const std::string own_path = fmt::format("{}.properties.{}", path, member.name);
+      const std::string own_path = fmt::format("{}.properties.{}", path, shortened(member.name));
       VORTEX_ASSIGN_OR_RETURN(const ExprId value, compile(*member.schema, own_path, depth + 1));
       members.push_back({json_.member(member.name, value), member.required});
       names.push_back(member.name);

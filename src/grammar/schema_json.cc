@@ -34,7 +34,8 @@ class Watcher {
 
  private:
   void add_key(const std::string& key) {
-    if (!keys_.back().insert(key).second) throw Refused{fmt::format("has the key \"{}\" twice in one object", key)};
+    if (!keys_.back().insert(key).second)
+      throw Refused{fmt::format("has the key \"{}\" twice in one object", shortened(key))};
     if (keys_.back().size() > caps_.object_members) {
       throw Refused{fmt::format("has an object of more than {} members", caps_.object_members)};
     }

@@ -53,7 +53,7 @@ bool is_annotation(std::string_view keyword) { return contains(kAnnotations, key
 Status check_keywords(const Schema& schema, std::string_view path) {
   for (const auto& [keyword, value] : schema.items()) {
     if (is_annotation(keyword) || contains(kSupported, keyword)) continue;
-    return refused(path, fmt::format("the keyword \"{}\" is not supported", keyword),
+    return refused(path, fmt::format("the keyword \"{}\" is not supported", shortened(keyword)),
                    "leave it out, or say it with the keywords of docs/structured-output.md");
   }
   return {};

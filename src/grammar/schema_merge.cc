@@ -123,7 +123,7 @@ Result<const Schema*> SchemaMerger::resolve(const Schema& reference, std::string
   if (!reference.is_string()) return refused(path, "\"$ref\" must be a string");
   const auto& text = reference.get_ref<const std::string&>();
   if (text != "#" && !text.starts_with("#/")) {
-    return refused(path, fmt::format("\"$ref\": \"{}\" is not supported", text),
+    return refused(path, fmt::format("\"$ref\": \"{}\" is not supported", shortened(text)),
                    "only references inside the schema are: \"#\" or \"#/$defs/name\"");
   }
   const Schema* at = &document_;
@@ -134,7 +134,7 @@ Result<const Schema*> SchemaMerger::resolve(const Schema& reference, std::string
     at = step ? member_of(*at, *step) : nullptr;
     rest.remove_prefix(end);
   }
-  if (at == nullptr) return refused(path, fmt::format("\"$ref\": \"{}\" names nothing in the schema", text));
+  if (at == nullptr) return refused(path, fmt::format("\"$ref\": \"{}\" names nothing in the schema", shortened(text)));
   return at;
 }
 
