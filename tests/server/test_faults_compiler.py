@@ -255,7 +255,7 @@ def test_f07_a_builder_that_hangs_stops_nobody(cache, tmp_path):
 
 
 def test_f07_what_a_killed_build_left_goes_with_a_later_one(cache, tmp_path):
-    compiler, runs = counting_compiler(tmp_path, "sleep 3")
+    compiler, runs = counting_compiler(tmp_path, "sleep 3; exit 1")
     killed = start_build(cache, tmp_path / "killed.so", CXX=compiler)
     wait_for(lambda: runs() == 1)
     killed.send_signal(signal.SIGKILL)

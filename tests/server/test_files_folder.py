@@ -1,5 +1,6 @@
 """What else lies in a model's folder: tokenizers, configs, pickles, links (reliability cases 41 to 44)."""
 
+import contextlib
 import json
 import math
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from model_images import tiny_model, tokenizer_json
 from program import PROGRAM, assert_refused, environment, vortex
+from serving import eventually, start_vortex
+from wire import post
 
 FAILED = 1
 
@@ -288,3 +291,18 @@ def test_case_44_a_file_replaced_by_a_rename_does_no_harm(chat_model, tmp_path):
     os.rename(tmp_path / "new", chat_model / "model.safetensors")
     _, err = chat.communicate("hello again\n", timeout=60)
     assert chat.returncode == 0, err
+
+
+def test_case_44_a_server_whose_file_is_cut_ends_with_a_line(chat_model):
+    server = start_vortex(model=chat_model)
+    request = {"prompt": "hello", "max_tokens": 4, "temperature": 0}
+    assert server.ask(post("/v1/completions", request)).status == 200
+    os.truncate(chat_model / "model.safetensors", 4096)
+    with contextlib.suppress(OSError, AssertionError):  # the connection ends with the server
+        server.ask(post("/v1/completions", request | {"prompt": "other words " * 40}))
+    try:
+        assert server.process.wait(30) == FAILED
+        weights = chat_model / "model.safetensors"
+        assert eventually(lambda: server.log[-1].startswith(f"vortex: {weights}: can no longer be read")), server.log
+    finally:
+        server.stop()
