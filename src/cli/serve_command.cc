@@ -26,14 +26,17 @@ class SignalWaiter {
     pthread_sigmask(SIG_BLOCK, &signals_, &previous_);
   }
   ~SignalWaiter() {
-    if (thread_.joinable()) {
-      stopping_ = true;
-      thread_.join();
-    }
+    finish();
     pthread_sigmask(SIG_SETMASK, &previous_, nullptr);
   }
   SignalWaiter(const SignalWaiter&) = delete;
   SignalWaiter& operator=(const SignalWaiter&) = delete;
+
+  /// After this `first` is not called, and not being called.
+  void finish() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
 
   /// Calls `first` at the first signal; the second one ends the process.
   void start(std::function<void(int signal)> first) {
@@ -86,7 +89,9 @@ class ServeCommand final : public Command {
       log_warn("listening on {} without --api-key: anyone who reaches this machine may use the model", http->address());
     api.attach(*http, [](const std::string& why) { die(why); });
     signals.start([&](int signal) { shut_down(*http, api, signal, settings.get_float("shutdown-timeout")); });
-    return serve(std::move(options), *http, api);
+    const Status ended = serve(std::move(options), *http, api);
+    signals.finish();  // it may still be looking at the server that a drain has just ended
+    return ended;
   }
 
  private:
