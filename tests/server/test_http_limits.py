@@ -119,6 +119,7 @@ AMBIGUOUS = {
     "folded_line": get("/health", "X: a", " b") + SMUGGLED,
     "folded_length": post_head("Content-Length:", " 2") + b"{}" + SMUGGLED,
     "chunk_ends_in_line_feed": post_head("Transfer-Encoding: chunked") + b"2\n{}\n0\n\n" + SMUGGLED,
+    "chunks_before_their_time": b"POST /health HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
     "two_hosts": get("/health", "Host: other") + SMUGGLED,
     "no_host": b"GET /health HTTP/1.1\r\n\r\n" + SMUGGLED,
 }

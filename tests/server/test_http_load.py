@@ -21,6 +21,14 @@ def test_a_thousand_open_streams(mocks):
     assert server.files() <= files
 
 
+@pytest.mark.slow
+def test_five_thousand_open_streams(mocks):
+    figures = hold_streams(mocks(), 5000, per_second=1000, seconds=5)
+    assert figures["bytes_a_stream"] < 20_000 * SLACK, figures
+    assert figures["first_byte_ms"]["p99"] < 50 * SLACK, figures
+    assert figures["threads"] <= 2, figures
+
+
 def pipelined_per_second(server, request, count=5000):
     with Wire(server.address) as wire:
         began = time.monotonic()

@@ -83,7 +83,7 @@ class RequestParser::Beast : public http::basic_parser<true> {
   }
 
   void on_header_impl(BeastError& error) override {
-    if (lengths_ > 1) return stop(kAmbiguousLength, error);
+    if (lengths_ > 1 || (chunked() && http_1_0)) return stop(kAmbiguousLength, error);
     if (hosts_ > 1 || (hosts_ == 0 && !http_1_0)) return stop(kBadHost, error);
     split_target(error);
   }

@@ -109,6 +109,7 @@ TEST(RequestParser, RefusesWhatOthersMightReadAsTwoRequests) {
            post("Transfer-Encoding: identity\r\n", "hello"),
            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
            post("Content-Length : 5\r\n", "hello"),
+           "POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"s,
            post("X: a\r\n folded\r\n"),
            post("X: a\r\n\tfolded\r\n"),
            post(" X: a\r\n"),
