@@ -49,7 +49,7 @@ def test_case_29_four_megabytes(unharmed, name):
             body = json.dumps(body, ensure_ascii=False).encode()
             start = time.monotonic()
             error = assert_error(ask(unharmed.server, path, body), 400, "context_length_exceeded")
-            assert time.monotonic() - start < 1 * SLACK
+            assert time.monotonic() - start < 2 * SLACK
             assert error["param"] == ("prompt" if path == TEXT else "messages")
 
 

@@ -90,7 +90,7 @@ def test_case_54_waiting_has_an_end(served, streams):
     server = served("--max-num-seqs", 1, "--queue-timeout", 0.5)
     with Wire(server.address) as holder:
         holder.send(post(TEXT, LONG | {"max_tokens": 30000, "stream": True})).read_until(b"data: ")
-        computed = metric(server, "vllm:prompt_tokens_total")
+        computed = eventually(lambda: metric(server, "vllm:prompt_tokens_total"))
         start = time.monotonic()
         answer = ask(server, TEXT, {"prompt": "late", "stream": streams})
         assert_error(answer, 503, "overloaded")
