@@ -19,7 +19,7 @@ std::string date() {
   return fmt::format("({}-{}|{}-02-29)", year, day, leap_year);
 }
 
-std::string hostname() { return fmt::format("{0}(\\.{0})*", kLabel); }
+std::string hostname() { return fmt::format("{0}(\\.{0}){{0,3}}", kLabel); }
 
 // Eight groups, or fewer around one "::".
 std::string ipv6() {
@@ -33,23 +33,23 @@ std::string ipv6() {
 
 std::string uri() {
   return fmt::format(
-      "[A-Za-z][A-Za-z0-9+.-]*://{}(:\\d{{1,5}})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*"
-      "(\\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?(#[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?",
+      "[A-Za-z][A-Za-z0-9+.-]{{0,15}}://{}(:\\d{{1,5}})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]{{0,64}}){{0,12}}"
+      "(\\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]{{0,256}})?(#[A-Za-z0-9._~!$&'()*+,;=:@/?-]{{0,128}})?",
       hostname());
 }
 
 }  // namespace
 
-std::optional<std::string> format_pattern(std::string_view name) {
-  if (name == "date") return date();
-  if (name == "time") return std::string(kTime);
-  if (name == "date-time") return fmt::format("{}T{}", date(), kTime);
-  if (name == "uuid") return "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
-  if (name == "email") return fmt::format("{0}(\\.{0})*@{1}(\\.{1})+", kAtom, kLabel);
-  if (name == "hostname") return hostname();
-  if (name == "ipv4") return std::string(kIpv4);
-  if (name == "ipv6") return ipv6();
-  if (name == "uri") return uri();
+std::optional<Format> find_format(std::string_view name) {
+  if (name == "date") return Format{date(), 10, 10};
+  if (name == "time") return Format{std::string(kTime), 9, 24};
+  if (name == "date-time") return Format{fmt::format("{}T{}", date(), kTime), 20, 35};
+  if (name == "uuid") return Format{"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", 36, 36};
+  if (name == "email") return Format{fmt::format("{0}(\\.{0}){{0,3}}@{1}(\\.{1}){{1,3}}", kAtom, kLabel), 5, 515};
+  if (name == "hostname") return Format{hostname(), 1, 255};
+  if (name == "ipv4") return Format{std::string(kIpv4), 7, 15};
+  if (name == "ipv6") return Format{ipv6(), 2, 39};
+  if (name == "uri") return Format{uri(), 5, 1446};
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 // Named formats of strings.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,8 +9,13 @@
 
 namespace vortex::grammar {
 
-/// A pattern for the whole string, or nothing for a name that is not supported.
-std::optional<std::string> format_pattern(std::string_view name);
+struct Format {
+  std::string pattern;                // of the whole string
+  int64_t shortest = 0, longest = 0;  // characters
+};
+
+/// Nothing for a name that is not supported.
+std::optional<Format> find_format(std::string_view name);
 std::vector<std::string_view> format_names();
 
 }  // namespace vortex::grammar

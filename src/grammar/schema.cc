@@ -202,17 +202,15 @@ class SchemaCompiler {
   }
 
   Result<ExprId> string(const Schema& schema, const std::string& path) {
-    const bool has_length = schema.contains("minLength") || schema.contains("maxLength");
     const Schema* pattern = find(schema, "pattern");
     const Schema* format = find(schema, "format");
-    if (has_length + (pattern != nullptr) + (format != nullptr) > 1) {
-      return refused(path, "only one of \"pattern\", \"format\" and a length is supported for a string",
-                     "say the length in the pattern");
-    }
-    if (pattern != nullptr) return matching(*pattern, path);
-    if (format != nullptr) return formatted(*format, path);
     VORTEX_ASSIGN_OR_RETURN(const int64_t min, count_of(schema, "minLength", 0, path));
     VORTEX_ASSIGN_OR_RETURN(const int64_t max, count_of(schema, "maxLength", kUnbounded, path));
+    if (pattern != nullptr && (format != nullptr || min > 0 || max != kUnbounded)) {
+      return refused(path, "\"pattern\" beside \"format\" or a length is not supported", "say it in the pattern");
+    }
+    if (pattern != nullptr) return matching(*pattern, path);
+    if (format != nullptr) return formatted(*format, min, max, path);
     if (max != kUnbounded && max < min) return rules_.choice({});
     return json_.string(min, max);
   }
@@ -222,11 +220,18 @@ class SchemaCompiler {
     return quoted_regex(pattern.get<std::string>(), path + ".pattern", true);
   }
 
-  Result<ExprId> formatted(const Schema& format, const std::string& path) {
-    const auto pattern = format_pattern(format.is_string() ? format.get<std::string>() : "");
-    if (pattern) return quoted_regex(*pattern, path + ".format", false);
-    return refused(path, fmt::format("\"format\": {} is not supported", dumped(format)),
-                   fmt::format("supported are {}", fmt::join(format_names(), ", ")));
+  // A length beside a format is fine where all texts of the format have it.
+  Result<ExprId> formatted(const Schema& name, int64_t min, int64_t max, const std::string& path) {
+    const auto format = find_format(name.is_string() ? name.get<std::string>() : "");
+    if (!format) {
+      return refused(path, fmt::format("\"format\": {} is not supported", dumped(name)),
+                     fmt::format("supported are {}", fmt::join(format_names(), ", ")));
+    }
+    if (min > format->shortest || (max != kUnbounded && max < format->longest)) {
+      return refused(path, fmt::format("\"format\": {} has {} to {} characters; a tighter length is not supported",
+                                       dumped(name), format->shortest, format->longest));
+    }
+    return quoted_regex(format->pattern, path + ".format", false);
   }
 
   Result<ExprId> quoted_regex(const std::string& pattern, const std::string& where, bool search) {

@@ -400,6 +400,10 @@ def test_formats(check, name):
     texts = [json.dumps(text) for text in good + bad]
     answer = check("json_schema", json.dumps({"type": "string", "format": name}), texts=texts, generate=20)
     assert answer["accepted"] == [True] * len(good) + [False] * len(bad)
+    # What the library of Python's models writes for a URL has a length, too.
+    looser = {"type": "string", "format": name, "minLength": 1, "maxLength": 2083}
+    assert check("json_schema", json.dumps(looser), texts=texts)["accepted"] == answer["accepted"]
+    assert all(len(json.loads(text)) <= 2083 for text in answer["generated"])
     if name in ("date", "ipv4", "ipv6"):
         checker = jsonschema.FormatChecker()
         for text in answer["generated"]:
@@ -420,6 +424,8 @@ REFUSED = [
     ("json_schema", {"$ref": "#/$defs/missing"}, "#/$defs/missing"),
     ("json_schema", {"type": "string", "minLength": -1}, "minLength"),
     ("json_schema", {"type": "string", "minLength": 2, "pattern": "a"}, "pattern"),
+    ("json_schema", {"type": "string", "format": "date", "pattern": "a"}, "pattern"),
+    ("json_schema", {"type": "string", "format": "date", "maxLength": 9}, "10 to 10 characters"),
     ("json_schema", {"type": "string", "pattern": "^+"}, "byte 1"),
     ("json_schema", {"type": "string", "pattern": "(?=a)b"}, "look-around"),
     ("json_schema", {"required": "a"}, "required"),
