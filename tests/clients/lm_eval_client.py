@@ -22,7 +22,8 @@ TOLERANCE = 0.02  # of a sum of a few log-probabilities: KV in bfloat16, other b
 
 
 def ask(server, route, body):
-    request = urllib.request.Request(server.address + route, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(server.address + route, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
 
@@ -109,8 +110,8 @@ def main():
             others = differing_texts(server, samples["recall_generate"])
             accuracy = results["recall_choice"]["acc,none"]
             print(
-                f"lm-eval: tokenized_requests={tokenized}, accuracy {accuracy:.2f} (chance 0.25), {count} log-likelihoods "
-                f"within {worst:.1e} of the token-by-token ones, {others} of {len(samples['recall_generate'])} texts differ"
+                f"lm-eval: tokenized_requests={tokenized}, accuracy {accuracy:.2f} (chance 0.25), {count} sums of log-"
+                f"probabilities within {worst:.1e} of those token by token, {others} texts differ"
             )
             assert count >= options.limit and worst < TOLERANCE and others == 0
             assert accuracy >= 0.25

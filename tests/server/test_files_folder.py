@@ -131,7 +131,7 @@ def set_config(model, **changes):
 
 CONFIGS = {
     "heads_and_kv_heads": (dict(num_key_value_heads=3), "4 heads are no multiple of 3 kv heads"),
-    "heads_and_hidden": (dict(num_attention_heads=5, num_key_value_heads=5, head_dim=None), "the config asks for [60, 64]"),
+    "heads_and_hidden": (dict(num_attention_heads=5, num_key_value_heads=5, head_dim=None), "asks for [60, 64]"),
     "no_layers": (dict(num_hidden_layers=0), "num_hidden_layers is 0"),
     "negative_layers": (dict(num_hidden_layers=-1), "num_hidden_layers is -1"),
     "a_billion_layers": (dict(num_hidden_layers=10**9), "num_hidden_layers is 1000000000, possible are 1 to 4096"),
