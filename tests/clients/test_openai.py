@@ -28,7 +28,10 @@ TOOL = {
         "description": "Weather of a city",
         "parameters": {
             "type": "object",
-            "properties": {"city": {"type": "string", "maxLength": 12}, "days": {"type": "integer", "minimum": 0, "maximum": 9}},
+            "properties": {
+                "city": {"type": "string", "maxLength": 12},
+                "days": {"type": "integer", "minimum": 0, "maximum": 9},
+            },
             "required": ["city", "days"],
             "additionalProperties": False,
         },
