@@ -103,18 +103,15 @@ class ServeCommand final : public Command {
     std::future<void> load_ended = loaded.get_future();
     std::thread loader([&] {
       auto started = model_.start(options);
-      if (started.ok()) {
-        engine = std::move(*started);
-        http.loop().post([&] {
-          api.engine_ready(*engine);
-          announce(*engine, options, http);
-          server::feed_watchdog(http.loop(), [&] { return !engine->failure(); });
-        });
-      } else {
-        failure = started.error();
-        http.stop();
-      }
-      loaded.set_value();
+      if (!started.ok()) failure = started.error();
+      if (started.ok()) engine = std::move(*started);
+      loaded.set_value();  // before anything that ends run(): who comes back from it looks at this
+      if (failure) return http.stop();
+      http.loop().post([&] {
+        api.engine_ready(*engine);
+        announce(*engine, options, http);
+        server::feed_watchdog(http.loop(), [&] { return !engine->failure(); });
+      });
     });
     http.run();
     if (load_ended.wait_for(std::chrono::seconds(0)) != std::future_status::ready) std::_Exit(0);  // asked to end

@@ -44,6 +44,7 @@ class SharedCounter {
 
 /// In the child. Only calls that are safe after a fork of many threads.
 [[noreturn]] void run_trial(const SchedulePolicy& policy, PolicyInput input, std::atomic<int>* reached) {
+  ::close(STDERR_FILENO);  // the runtime's last words on an uncaught exception: the error says it better
   for (int signal : {SIGFPE, SIGSEGV, SIGBUS, SIGILL, SIGABRT}) ::signal(signal, SIG_DFL);
   for (int pages = 1; pages <= kTrialPages; ++pages) {
     reached->store(pages, std::memory_order_relaxed);

@@ -66,7 +66,7 @@ Status CompiledFlow::select(const PageView& view, const StepPlan& step, const fl
   backend_->select(view, step, q, list, &failed_rows_);
   if (!plan_.fixed_count()) remove_empty_slots(list);
   if (failed_rows_.empty()) return {};
-  return Error{ErrorCode::kInvalidArgument, plan_.graph.name,
+  return Error{ErrorCode::kInternal, "flow " + plan_.graph.name,
                fmt::format("the score of a page is NaN in {} of {} rows", failed_rows_.size(), step.rows()),
                "the query or the flow's arithmetic is not finite"};
 }

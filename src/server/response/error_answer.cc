@@ -55,7 +55,12 @@ Json error_json(const ApiError& error) {
 
 ApiError engine_error(const Error& error) {
   ApiError answer = api_error(error);
-  if (error.code == ErrorCode::kInternal && error.message.find("NaN") != std::string::npos) answer.code = "nan_logits";
+  if (error.where == "logits") answer.code = "nan_logits";
+  if (error.where.starts_with("flow ")) answer.code = "flow_error";
+  if (error.where == "engine" && error.code == ErrorCode::kInternal) {
+    answer.status = 503;
+    answer.code = "engine_dead";
+  }
   return answer;
 }
 
