@@ -48,7 +48,7 @@ void NetworkLoop::Core::run_posted() {
 void NetworkLoop::Core::start_timer(std::chrono::milliseconds delay, Task task) {
   timers_.push_front({asio::steady_timer(io, delay), std::move(task)});
   timers_.front().clock.async_wait([this, timer = timers_.begin()](const boost::system::error_code& error) {
-    if (error) return;  // dropped by close()
+    if (error || timers_.empty()) return;  // close() dropped it, perhaps when it was already due
     const Task due = std::move(timer->task);
     timers_.erase(timer);
     run_guarded(due);

@@ -75,6 +75,19 @@ TEST(NetworkLoop, WhatNeverRanIsFreedWithTheLoop) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
+TEST(NetworkLoop, ATimerThatIsDueWhenTheLoopEndsIsDropped) {
+  NetworkLoop loop;
+  bool ran = false;
+  loop.after(milliseconds(1), [&] { loop.stop(); });
+  loop.after(milliseconds(1), [&] { ran = true; });
+  loop.post([] { std::this_thread::sleep_for(milliseconds(20)); });  // both are due at once
+  loop.run();
+  loop.core()->close();
+  loop.core()->io.restart();
+  loop.core()->io.poll();
+  EXPECT_FALSE(ran);
+}
+
 // Notes what reaches it.
 struct Notes : AnswerSink {
   void send(HttpResponse response) override { seen.push_back("send " + std::to_string(response.status)); }
