@@ -1,5 +1,6 @@
 #include "cli/serve_options.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "cli/config_file.h"
@@ -35,7 +36,10 @@ Result<std::vector<std::string>> keys(const Settings& settings, const char* key,
 
 /// "models/recall-gqa/" is served as "recall-gqa" too; a path is no name that clients should have to know.
 std::vector<std::string> model_names(const Settings& settings, const std::string& model) {
-  std::vector<std::string> names = split(settings.get_string("served-model-name"), ',');
+  std::vector<std::string> names;
+  for (std::string& name : split(settings.get_string("served-model-name"), ',')) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+  }
   if (!names.empty()) return names;
   std::error_code ignored;
   if (!std::filesystem::exists(model, ignored)) return {model};

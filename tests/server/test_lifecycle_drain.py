@@ -283,3 +283,8 @@ def test_the_service_manager_hears_of_it(vortexes, tmp_path):
 def test_fault_14_ends_well_however_early_it_is_asked(vortexes):
     """The drain of an idle server is over before the signal's own thread has finished asking for it."""
     assert [vortexes().stop() for _ in range(10)] == [0] * 10
+
+
+def test_a_name_that_is_given_twice_is_served_once(vortexes):
+    server = vortexes("--served-model-name", "one,two,one")
+    assert [model["id"] for model in server.ask(get("/v1/models")).json()["data"]] == ["one", "two"]
