@@ -54,6 +54,10 @@ Error engine_stopped(std::string why) {
   return {ErrorCode::kInternal, "engine", std::move(why), "restart it, and report this"};
 }
 
+Error no_memory(const char* what) {
+  return {ErrorCode::kUnavailable, "engine", fmt::format("no memory {}", what), "try again, or send less at once"};
+}
+
 int64_t now_ns() { return Generation::Clock::now().time_since_epoch().count(); }
 
 }  // namespace
@@ -76,6 +80,7 @@ struct Engine::State {
 
   void run();
   void run_step();
+  Status add(Submit* submit);
   void stop_for_good(const std::string& why);
   bool take_messages(std::deque<Message>* out);
   void handle(Message message);
@@ -94,8 +99,17 @@ void Engine::State::handle(Message message) {
   if (const auto* cancel = std::get_if<Cancel>(&message)) return core->cancel(cancel->id);
   Submit& submit = std::get<Submit>(message);
   const int n = submit.request.n;
-  const Status status = failure ? Status(*failure) : core->add(submit.id, std::move(submit.request), submit.callback);
+  const Status status = failure ? Status(*failure) : add(&submit);
   if (!status.ok()) report_refusal(submit.id, n, submit.callback, status.error());
+}
+
+Status Engine::State::add(Submit* submit) {
+  try {
+    return core->add(submit->id, std::move(submit->request), submit->callback);
+  } catch (const std::bad_alloc&) {
+    core->forget(submit->id);
+    return no_memory("for the request");
+  }
 }
 
 void Engine::State::run() {
@@ -122,7 +136,7 @@ void Engine::State::run_step() {
   try {
     core->step();
   } catch (const std::bad_alloc&) {
-    core->fail_all({ErrorCode::kResourceExhausted, "engine", "no memory for the step", "send less at once"});
+    core->fail_all(no_memory("for the step"));
   }
   step_began_ns = 0;
   if (core->idle()) {

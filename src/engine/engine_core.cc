@@ -109,10 +109,20 @@ Status EngineCore::allocate_pages() {
   max_length_ = std::min(limits_.max_length, slabs * pages.slab_tokens);
   VORTEX_ASSIGN_OR_RETURN(store_, kv::KvStore::create(pages, static_cast<int32_t>(slabs), model_.device.get()));
   for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
-  allocator_ = std::make_unique<kv::SlabAllocator>(static_cast<int32_t>(slabs));
-  if (options_.enable_prefix_caching) prefix_cache_ = std::make_unique<kv::PrefixCache>(allocator_.get());
-  scheduler_ = std::make_unique<sched::Scheduler>(limits_, allocator_.get(), prefix_cache_.get(), pages.slab_tokens);
+  slabs_ = static_cast<int32_t>(slabs);
+  open_books();
   return {};
+}
+
+/// Which slabs are free, kept and held; who waits and runs: nothing and nobody.
+void EngineCore::open_books() {
+  if (scheduler_) counted_ += scheduler_->counters();
+  scheduler_.reset();
+  prefix_cache_.reset();
+  allocator_ = std::make_unique<kv::SlabAllocator>(slabs_);
+  if (options_.enable_prefix_caching) prefix_cache_ = std::make_unique<kv::PrefixCache>(allocator_.get());
+  scheduler_ =
+      std::make_unique<sched::Scheduler>(limits_, allocator_.get(), prefix_cache_.get(), store_->layout().slab_tokens);
 }
 
 /// Room for every sequence at full length, but at most 40 % of the memory this process may use, where that is known.
@@ -140,7 +150,8 @@ Status EngineCore::check(const GenerateRequest& request) const {
     const auto own = budget_->with(request.sparsity.topk_val, request.sparsity.topk_ratio);
     if (!own.ok()) return own.error();
   }
-  return scheduler_->check(static_cast<int64_t>(request.prompt.size()));
+  return sched::check_prompt(limits_, int64_t{slabs_} * store_->layout().slab_tokens,
+                             static_cast<int64_t>(request.prompt.size()));
 }
 
 Status EngineCore::add(uint64_t id, GenerateRequest request, const StreamCallback& callback) {
@@ -196,12 +207,18 @@ void EngineCore::cancel_all() {
   while (!generations_.empty()) cancel(generations_.begin()->second->request_id());
 }
 
-void EngineCore::fail_all(const Error& error) {
-  while (!generations_.empty()) {
-    const uint64_t id = generations_.begin()->first;
-    scheduler_->remove(id);
-    fail(id, error);
+void EngineCore::forget(uint64_t id) {
+  while (true) {
+    const auto found = generations_.lower_bound(id);
+    if (found == generations_.end() || found->second->request_id() != id) return;
+    scheduler_->remove(found->first);
+    generations_.erase(found);
   }
+}
+
+void EngineCore::fail_all(const Error& error) {
+  abandon(error);
+  open_books();
 }
 
 /// What stopped the engine may have been a callback, which must not keep the others from hearing of it.
@@ -377,9 +394,11 @@ EngineStats EngineCore::stats() const {
   s.pages_total = allocator_->capacity();
   s.pages_cached = allocator_->idle_slabs();
   s.pages_used = s.pages_total - allocator_->free_slabs() - s.pages_cached;
-  s.preemptions = scheduler_->counters().preemptions;
-  s.prefix_queries = scheduler_->counters().prefix_queries;
-  s.prefix_hits = scheduler_->counters().prefix_hits;
+  sched::Counters counted = counted_;
+  counted += scheduler_->counters();
+  s.preemptions = counted.preemptions;
+  s.prefix_queries = counted.prefix_queries;
+  s.prefix_hits = counted.prefix_hits;
   return s;
 }
 

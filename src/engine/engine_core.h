@@ -34,7 +34,10 @@ class EngineCore {
   /// Ends a request; nothing happens when it is not there (it may have just finished).
   void cancel(uint64_t id);
   void cancel_all();
-  /// Ends every request with `error`.
+  /// Takes out what an add() that threw left behind; no callback hears of it.
+  void forget(uint64_t id);
+  /// Ends every request with `error`, and begins with new books: a step that threw may have left the old ones half
+  /// written. What was kept for later requests is forgotten.
   void fail_all(const Error& error);
   /// The same when the books cannot be trusted: they are left as they are.
   void abandon(const Error& error);
@@ -61,6 +64,7 @@ class EngineCore {
   Status compile_flow();
   Status set_limits();
   Status allocate_pages();
+  void open_books();
   std::unique_ptr<sched::Sequence> make_sequence(uint64_t id, const Generation& generation,
                                                  const GenerateRequest& request) const;
   void expire();
@@ -87,11 +91,13 @@ class EngineCore {
   SparsityReport report_template_;
   std::unique_ptr<kv::KvStore> store_;
   std::vector<PageView> views_;
+  int32_t slabs_ = 0;  // of the pool
   std::unique_ptr<kv::SlabAllocator> allocator_;
   std::unique_ptr<kv::PrefixCache> prefix_cache_;  // null: off
   sched::Limits limits_;
   int64_t max_length_ = 0;
   std::unique_ptr<sched::Scheduler> scheduler_;
+  sched::Counters counted_;  // of schedulers before this one
   std::unique_ptr<sched::PrefillPacer> pacer_;
   int64_t last_decodes_ = 0;  // of the last step
   std::map<uint64_t, std::unique_ptr<Generation>> generations_;

@@ -43,15 +43,14 @@ Scheduler::Scheduler(const Limits& limits, kv::SlabAllocator* allocator, kv::Pre
   VORTEX_CHECK(limits.max_sequences > 0 && limits.max_batched_tokens >= limits.max_sequences);
 }
 
-Status Scheduler::check(int64_t length) const {
+Status check_prompt(const Limits& limits, int64_t pool_tokens, int64_t length) {
   if (length == 0) return Error{ErrorCode::kInvalidArgument, "prompt", "the prompt has no tokens", "give it some text"};
-  if (length >= limits_.max_length) {
+  if (length >= limits.max_length) {
     return Error{ErrorCode::kInvalidArgument, "prompt",
                  fmt::format("the prompt has {} tokens, the context holds {} with at least one to generate", length,
-                             limits_.max_length),
+                             limits.max_length),
                  "shorten it or raise --max-model-len"};
   }
-  const int64_t pool_tokens = int64_t{allocator_->capacity()} * slab_tokens_;
   if (length >= pool_tokens) {
     return Error{ErrorCode::kResourceExhausted, "prompt",
                  fmt::format("the prompt has {} tokens, the KV memory holds {}", length, pool_tokens),

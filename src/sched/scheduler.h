@@ -38,18 +38,25 @@ using StepBatch = std::vector<Chunk>;
 struct Counters {
   int64_t preemptions = 0;
   int64_t prefix_queries = 0, prefix_hits = 0;  // prompt tokens looked up at a first start, and found
+
+  Counters& operator+=(const Counters& other) {
+    preemptions += other.preemptions;
+    prefix_queries += other.prefix_queries;
+    prefix_hits += other.prefix_hits;
+    return *this;
+  }
 };
+
+/// Whether a prompt can ever run: kInvalidArgument for no tokens, or for so many that no room is left for one more
+/// below max_length; kResourceExhausted for more than a pool of `pool_tokens` holds. Both numbers are named.
+Status check_prompt(const Limits& limits, int64_t pool_tokens, int64_t prompt_tokens);
 
 class Scheduler {
  public:
   /// `cache` may be null: nothing is kept for later requests.
   Scheduler(const Limits& limits, kv::SlabAllocator* allocator, kv::PrefixCache* cache, int slab_tokens);
 
-  /// Whether a prompt of so many tokens can ever run: kInvalidArgument for none, or one that leaves no room for a token
-  /// below max_length; kResourceExhausted for more than the whole pool holds. Both numbers are named. Thread-safe.
-  Status check(int64_t prompt_tokens) const;
-
-  /// Queues a sequence that passed check(), with its followers, if it has any.
+  /// Queues a sequence that passed check_prompt(), with its followers, if it has any.
   void add(std::unique_ptr<Sequence> sequence);
 
   /// The next step, with slabs reserved for its tokens; empty when there is nothing to do. Of long prompts it takes at

@@ -22,7 +22,6 @@ class SchedulerRig : public ::testing::Test {
     return std::make_unique<Sequence>(id, std::move(tokens), allocator_.get(), kSlabTokens, std::move(options));
   }
   void add(uint64_t id, int64_t prompt, SequenceOptions options = {}) {
-    ASSERT_TRUE(scheduler_->check(prompt).ok());
     scheduler_->add(sequence(id, std::vector<int32_t>(static_cast<size_t>(prompt), 7), std::move(options)));
   }
   /// What the engine does after a step: every chunk that reaches the end gains a token; finished prompts are published.

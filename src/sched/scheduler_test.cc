@@ -67,15 +67,15 @@ TEST_F(SchedulerTest, FullPoolPreemptsTheYoungestAndAllEnd) {
 }
 
 TEST_F(SchedulerTest, RefusesWhatCanNeverRunWithBothNumbers) {
-  start(4, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
-  const Status too_long = scheduler_->check(100);
+  const Limits limits{.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100};
+  const Status too_long = check_prompt(limits, 16, 100);
   ASSERT_FALSE(too_long.ok());
   EXPECT_EQ(too_long.error().message, "the prompt has 100 tokens, the context holds 100 with at least one to generate");
-  const Status no_memory = scheduler_->check(16);
+  const Status no_memory = check_prompt(limits, 16, 16);
   ASSERT_FALSE(no_memory.ok());
   EXPECT_EQ(no_memory.error().message, "the prompt has 16 tokens, the KV memory holds 16");
-  EXPECT_FALSE(scheduler_->check(0).ok());
-  EXPECT_FALSE(scheduler_->remove(1));
+  EXPECT_FALSE(check_prompt(limits, 16, 0).ok());
+  EXPECT_TRUE(check_prompt(limits, 16, 15).ok());
 }
 
 TEST_F(SchedulerTest, PriorityComesBeforeArrival) {

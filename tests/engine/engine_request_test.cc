@@ -332,7 +332,7 @@ TEST(EngineFaultTest, F12NoMemoryForAStepEndsItsRequestsOnly) {
   });
   const Completion ended = first.wait();
   ASSERT_TRUE(ended.error);
-  EXPECT_EQ(ended.error->code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(ended.error->code, ErrorCode::kUnavailable);
   EXPECT_FALSE(engine->failure());
   EXPECT_EQ(Pending(*engine, greedy_request(golden_prompt(425).ids, 8)).wait().finish_reason, FinishReason::kLength);
 }
