@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "server/answer_parsers.h"
+#include "server/http/error_body.h"
 #include "server/response/error_answer.h"
 
 namespace vortex::server {
@@ -23,7 +24,7 @@ struct Worked {
   int unknown_fields = 0;
 };
 
-Worked work_on(Endpoint endpoint, const std::string& body, const Preparers& preparers, Call& call) {
+Worked read_and_prepare(Endpoint endpoint, const std::string& body, const Preparers& preparers, Call& call) {
   const auto cancelled = [&call] { return call.cancelled()->load(); };
   if (cancelled()) return {ApiError{499, "cancelled", "The client left.", ""}};
   ApiResult<ReadRequest> read = read_request(endpoint, body, *preparers.context);
@@ -32,6 +33,25 @@ Worked work_on(Endpoint endpoint, const std::string& body, const Preparers& prep
   if (!call.ticket().grow_to(read->sequences()))
     return {unavailable("overloaded", "The server is full; try again later."), unknown};
   return {prepare(std::move(*read), preparers, cancelled), unknown};
+}
+
+/// What a library throws after all, for want of memory above all, costs one request and not the server.
+Worked work_on(Endpoint endpoint, const std::string& body, const Preparers& preparers, Call& call) {
+  try {
+    return read_and_prepare(endpoint, body, preparers, call);
+  } catch (const std::exception& fault) {
+    log_error("a request could not be prepared: {}", fault.what());
+    return {ApiError{500, "internal_error", "The server failed to read the request.", ""}};
+  }
+}
+
+HttpResponse made_safely(const std::function<HttpResponse()>& make) {
+  try {
+    return make();
+  } catch (const std::exception& fault) {
+    log_error("an answer could not be made: {}", fault.what());
+    return internal_error_response();
+  }
 }
 
 }  // namespace
@@ -71,7 +91,7 @@ void GenerationService::handle(Endpoint endpoint, HttpRequest request, std::shar
     return responder->send(overloaded());
   }
   if (options_.log_requests)
-    log_info("request {} {} {}", request.id, request.path, std::string_view(request.body).substr(0, kMostLoggedBytes));
+    log_info_of(request.id, "{} {}", request.path, std::string_view(request.body).substr(0, kMostLoggedBytes));
   auto call = std::make_shared<Call>(*this, request, responder, *std::move(ticket));
   calls_[call.get()] = call;
   responder->on_gone([this, alive = alive_, weak = std::weak_ptr<Call>(call)] {
@@ -161,7 +181,7 @@ void GenerationService::answer_later(std::shared_ptr<Responder> responder, std::
   auto ticket = quota_.enter();
   if (!ticket) return responder->send(overloaded());
   auto held = std::make_shared<SequenceQuota::Ticket>(*std::move(ticket));
-  work_.post([responder, make = std::move(make), held] { responder->send(make()); });
+  work_.post([responder, make = std::move(make), held] { responder->send(made_safely(make)); });
 }
 
 struct GenerationService::Probe {
