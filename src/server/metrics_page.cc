@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -70,6 +71,10 @@ void write_process(PrometheusText* out) {
   statm >> size >> resident;
   const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
   out->single("process_virtual_memory_bytes", "gauge", "Address space.", as_double(size * page));
+  rusage used = {};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& time) { return as_double(time.tv_sec) + as_double(time.tv_usec) * 1e-6; };
+  out->single("process_cpu_seconds_total", "counter", "Time on CPUs.", seconds(used.ru_utime) + seconds(used.ru_stime));
   out->single("process_resident_memory_bytes", "gauge", "Memory in RAM.", as_double(resident * page));
 }
 
