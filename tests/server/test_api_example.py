@@ -26,7 +26,8 @@ def test_the_example_serves_with_sparse_attention():
 
 
 def test_the_example_refuses_more_devices_than_there_are():
+    variables = environment(VORTEX_BIN=PROGRAM)
     done = subprocess.run(
-        [EXAMPLE, MODEL, "2"], capture_output=True, text=True, timeout=60, check=False, env=environment(VORTEX_BIN=PROGRAM)
+        [EXAMPLE, MODEL, "2"], capture_output=True, text=True, timeout=60, check=False, env=variables
     )
     assert_refused(Outcome(done.returncode, done.stdout, done.stderr), 1, "--tensor-parallel-size")

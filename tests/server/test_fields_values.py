@@ -218,7 +218,8 @@ def test_case_25_strict_fields():
 
 
 def test_case_26_model_names_are_looked_up_only(unharmed):
-    names = ["../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "x" * 1_000_000, "", "Recall-GQA", "recall-gqa\u0000"]
+    names = ["../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "", "Recall-GQA", "recall-gqa\u0000"]
+    names.append("x" * 1_000_000)
     with unharmed():
         for path in (CHAT, TEXT, "/tokenize", "/detokenize"):
             for name in names:

@@ -51,8 +51,7 @@ ApiResult<EncodedConversation> encode_conversation(const RequestContext& context
   if (!context.codec->has_chat_template())
     return not_supported("messages", "The model has no chat template; use /v1/completions.");
   for (const Json& message : request.template_inputs["messages"])
-    VORTEX_RETURN_IF_ERROR(
-        check_bytes(context, message["content"].get_ref<const std::string&>().size(), "messages"));
+    VORTEX_RETURN_IF_ERROR(check_bytes(context, message["content"].get_ref<const std::string&>().size(), "messages"));
   Result<text::RenderedPrompt> prompt = context.codec->render_chat(request.template_inputs);
   if (!prompt.ok()) return invalid_value("messages", prompt.error().to_string());
   if (request.continue_final_message) {
