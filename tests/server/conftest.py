@@ -6,6 +6,7 @@ U: three other streams that run at the same time say what they say without the a
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from serving import SLACK, eventually, start_mock, start_vortex
 from wire import get, post
 
 HERE = Path(__file__).parent
-# /health is judged by its 95th percentile, and against that before the attack: the machine may do other things too.
+# Or three times what it was before the attack, and more while others crowd the machine.
 HEALTH_LIMIT_S = 0.1 * SLACK
 
 MOCK_STREAMS = [get(f"/ticks?n=40&ms={ms}", "Connection: close") for ms in (5, 8, 11)]
@@ -95,9 +96,16 @@ class Unharmed:
         assert not seen["faults"], seen["faults"]
         for texts, expected in zip(seen["streams"], self.baseline):
             assert texts and all(text == expected for text in texts)
-        limit = max(HEALTH_LIMIT_S, 3 * self.calm_s)
-        assert percentile(seen["health_s"], 0.95) < limit, sorted(seen["health_s"])[-10:]
+        self.assert_prompt(seen["health_s"])
         assert eventually(lambda: self.is_back(before)), (before, self.resources())
+
+    def assert_prompt(self, health_s):
+        """One answer in twenty may be late, and one of a short attack; none may take ten times the limit."""
+        crowd = max(1, 2 * os.getloadavg()[0] / os.cpu_count())
+        limit = max(HEALTH_LIMIT_S * crowd, 3 * self.calm_s)
+        late = [seconds for seconds in health_s if seconds >= limit]
+        assert len(late) <= max(1, len(health_s) // 20), sorted(health_s)[-10:]
+        assert all(seconds < 10 * limit for seconds in late), late
 
     def is_back(self, before):
         now = self.resources()
