@@ -29,7 +29,7 @@ def test_fault_14_a_drain_finishes_what_runs(mocks):
     server = mocks()
     with Wire(server.address) as running, Wire(server.address) as idle:
         assert idle.ask(get("/health")).status == 200
-        running.send(get("/ticks?n=50&ms=20"))
+        running.send(get("/ticks?n=100&ms=20"))
         running.read_until(b"data: 1\n")
         server.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: server.ask(get("/health")).status == 503)
@@ -37,7 +37,7 @@ def test_fault_14_a_drain_finishes_what_runs(mocks):
         for wire in (idle, None):
             answer = wire.ask(post("/echo", b"{}")) if wire else server.ask(post("/echo", b"{}"))
             assert_error(answer, 503, "draining")
-        assert running.rest().endswith(b"data: 49\n\n\r\n0\r\n\r\n")
+        assert running.rest().endswith(b"data: 99\n\n\r\n0\r\n\r\n")
     assert server.process.wait(5) == 0
 
 
@@ -55,7 +55,7 @@ def test_fault_14_a_drain_of_an_idle_server_is_over_at_once(mocks):
 def test_fault_14_vortex_drains(vortexes, number):
     server = vortexes()
     with Wire(server.address) as running:
-        running.send(completion(300))
+        running.send(completion(1500))
         assert running.head()[0] == 200
         server.process.send_signal(number)
         assert eventually(lambda: server.ask(get("/health")).status == 503)
