@@ -18,6 +18,9 @@ constexpr std::string_view kCompletion = R"({"type": "object", "required": ["id"
   "type": "object", "required": ["index", "finish_reason"]}}, "usage": {"$ref": "#/components/schemas/Usage"}}})";
 constexpr std::string_view kTokens = R"({"type": "object", "required": ["count", "max_model_len", "tokens"],
   "properties": {"count": {"type": "integer"}, "max_model_len": {"type": "integer"}, "tokens": {"type": "array"}}})";
+// What readers of a description take an event of a stream for.
+constexpr std::string_view kEvent = R"({"type": "object", "required": ["data"], "properties": {
+  "data": {"type": "string"}}})";
 constexpr std::string_view kText = R"({"type": "object", "required": ["prompt"], "properties": {
   "prompt": {"type": "string"}}})";
 
@@ -102,7 +105,7 @@ Json responses(Json success) {
 Json post(const char* summary, std::string_view request, std::string_view response, bool streams) {
   Json success = content_of(reference(response));
   success["description"] = "The answer.";
-  if (streams) success["content"]["text/event-stream"] = {{"schema", {{"type", "string"}}}};
+  if (streams) success["content"]["text/event-stream"] = {{"schema", Json::parse(kEvent)}};
   Json body = content_of(reference(request));
   body["required"] = true;
   return {
