@@ -1,6 +1,7 @@
 """The OpenAI API from the client's side, over the plain wire."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 from wire import Wire, assert_error, get, post
 
@@ -36,6 +37,12 @@ def stream(server, path, body):
     assert events[-2:] == ["data: [DONE]", ""], events[-2:]
     assert all(event.startswith("data: ") for event in events[:-2])
     return [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+
+
+def at_once(call, items):
+    """What `call` gives for each item, all of them on threads of their own."""
+    with ThreadPoolExecutor(len(items)) as threads:
+        return list(threads.map(call, items))
 
 
 def refused(server, path, body, param, code=None, status=400):

@@ -10,26 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from api import TEXT, ask, complete, metric, ok
+from api import TEXT, ask, at_once, complete, metric, ok
 from program import MODEL, assert_refused, vortex
-from serving import Server, start_vortex
 from wire import assert_error
 
 POISON = 4000  # a token whose embedding is made of NaN
-
-
-@pytest.fixture
-def served():
-    """Servers that end with the test."""
-    started = []
-
-    def start(*flags, **options):
-        started.append(start_vortex(*flags, **options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 def tokens(seed, count):
@@ -45,11 +30,11 @@ def timed(server, prompt, key):
     return usage["prompt_tokens_details"]["cached_tokens"], time.monotonic() - start
 
 
-def test_case_49_keys_do_not_see_each_others_prompts(served, tmp_path):
+def test_case_49_keys_do_not_see_each_others_prompts(vortexes, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("alpha-key\nbeta-key\n")
     keys.chmod(0o600)
-    server = served("--api-key-file", keys)
+    server = vortexes("--api-key-file", keys)
     cold, stranger = [], []
     for seed in range(5):
         prompt = tokens(seed, 4000)
@@ -62,12 +47,12 @@ def test_case_49_keys_do_not_see_each_others_prompts(served, tmp_path):
     assert statistics.median(stranger) > statistics.median(cold) / 2
 
 
-def test_case_49_guessing_a_prompt_finds_nothing(served, tmp_path):
+def test_case_49_guessing_a_prompt_finds_nothing(vortexes, tmp_path):
     """A stranger tries the right beginning among wrong ones: nothing about it stands out."""
     keys = tmp_path / "keys"
     keys.write_text("alpha-key\nbeta-key\n")
     keys.chmod(0o600)
-    server = served("--api-key-file", keys)
+    server = vortexes("--api-key-file", keys)
     secret = tokens(1, 640)
     timed(server, secret, "alpha-key")
     assert [timed(server, guess, "beta-key")[0] for guess in (tokens(2, 640), secret, tokens(3, 640))] == [0, 0, 0]
@@ -122,39 +107,29 @@ def test_fault_09_a_policy_that_fails_never_serves(policy, says):
     assert time.monotonic() - start < 30
 
 
-def test_fault_09_what_a_policy_returns_is_clamped(served):
+def test_fault_09_what_a_policy_returns_is_clamped(vortexes):
     for returned in (-5, 0, 2_000_000_000):
         config = {"module_name": "block_sparse_attention", "schedule_policy": f"return {returned};"}
-        server = served("--vortex-config", json.dumps(config))
+        server = vortexes("--vortex-config", json.dumps(config))
         answer = complete(server, tokens(4, 800), max_tokens=20, ignore_eos=True, vortex={"report": True})
         report = answer["vortex"]
         assert report["active"] and 0 < report["pages_read"] <= report["pages_held"]
         assert (report["pages_read"] == report["pages_held"]) == (returned > 0)
 
 
-def test_fault_11_a_full_pool_preempts_and_all_finish(served):
+def test_fault_11_a_full_pool_preempts_and_all_finish(vortexes):
     prompts = [tokens(seed, 300) for seed in range(6)]
     fields = {"max_tokens": 120, "temperature": 0, "ignore_eos": True}
-    roomy = served()
+    roomy = vortexes()
     alone = [complete(roomy, prompt, **fields)["choices"][0]["text"] for prompt in prompts]
     # 3 KiB a token: room for 1,000 tokens, two and a half requests.
-    server = served("--kv-cache-memory-bytes", 3072 * 1008, "--max-num-seqs", 6)
-    together = [None] * len(prompts)
-
-    def run(i):
-        together[i] = complete(server, prompts[i], **fields)["choices"][0]["text"]
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(prompts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert together == alone
+    server = vortexes("--kv-cache-memory-bytes", 3072 * 1008, "--max-num-seqs", 6)
+    assert at_once(lambda prompt: complete(server, prompt, **fields)["choices"][0]["text"], prompts) == alone
     assert metric(server, "vllm:num_preemptions_total") > 0
 
 
-def test_fault_11_more_than_the_pool_is_refused_at_once(served):
-    server = served("--kv-cache-memory-bytes", 3072 * 1008)
+def test_fault_11_more_than_the_pool_is_refused_at_once(vortexes):
+    server = vortexes("--kv-cache-memory-bytes", 3072 * 1008)
     start = time.monotonic()
     error = assert_error(ask(server, TEXT, {"prompt": tokens(1, 2000), "max_tokens": 4}), 400)
     assert "2000" in error["message"] and time.monotonic() - start < 5
@@ -186,8 +161,8 @@ def poisoned(folder):
     return folder
 
 
-def test_fault_13_a_nan_ends_its_own_request(served, tmp_path):
-    server = served(model=str(poisoned(tmp_path / "recall-gqa")))
+def test_fault_13_a_nan_ends_its_own_request(vortexes, tmp_path):
+    server = vortexes(model=str(poisoned(tmp_path / "recall-gqa")))
     good = {"prompt": tokens(3, 400), "max_tokens": 40, "temperature": 0, "ignore_eos": True}
     expected = ok(ask(server, TEXT, good))["choices"][0]["text"]
     seen = []
@@ -204,10 +179,9 @@ def test_fault_13_a_nan_ends_its_own_request(served, tmp_path):
     assert ok(ask(server, TEXT, good))["choices"][0]["text"] == expected
 
 
-def test_fault_16_an_engine_that_hangs_ends_the_process(served):
+def test_fault_16_an_engine_that_hangs_ends_the_process(vortexes):
     """One step over a long prompt takes longer than the watchdog allows."""
-    server = served("--max-num-batched-tokens", 32768, "--engine-timeout", 1, "--long-prefill-token-threshold", 0)
-    assert isinstance(server, Server)
+    server = vortexes("--max-num-batched-tokens", 32768, "--engine-timeout", 1, "--long-prefill-token-threshold", 0)
     body = {"prompt": tokens(1, 32000), "max_tokens": 2}
     answer = ask(server, TEXT, body)
     assert_error(answer, 503, "engine_dead")

@@ -1,28 +1,13 @@
 """The queue as clients meet it: caps, deadlines, cancelled requests (reliability cases 53 to 56, faults 1 and 2)."""
 
-import threading
 import time
 
 import pytest
-from api import CHAT, HI, TEXT, ask, complete, metric, ok
-from serving import SLACK, eventually, start_vortex
+from api import CHAT, HI, TEXT, ask, at_once, complete, metric, ok
+from serving import SLACK, eventually
 from wire import Wire, assert_error, get, post
 
 LONG = {"prompt": "Once upon a time", "max_tokens": 4000, "ignore_eos": True, "temperature": 0}
-
-
-@pytest.fixture
-def served():
-    """Servers that end with the test."""
-    started = []
-
-    def start(*flags):
-        started.append(start_vortex(*flags))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 def running(server):
@@ -34,8 +19,8 @@ def is_empty(server):
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_case_53_a_burst_of_a_thousand(served, streams):
-    server = served("--max-num-seqs", 4, "--max-num-queued-reqs", 6)
+def test_case_53_a_burst_of_a_thousand(vortexes, streams):
+    server = vortexes("--max-num-seqs", 4, "--max-num-queued-reqs", 6)
     body = LONG | {"max_tokens": 200, "stream": streams}
     request = post(TEXT, body)
     holders = [Wire(server.address, timeout=120).send(request) for _ in range(10)]
@@ -55,8 +40,8 @@ def test_case_53_a_burst_of_a_thousand(served, streams):
     assert metric(server, "vllm:admission_rejections_total", reason="overloaded") >= len(times) - 1
 
 
-def test_case_53_all_at_once_exactly_the_cap_is_served(served):
-    server = served("--max-num-seqs", 4, "--max-num-queued-reqs", 6)
+def test_case_53_all_at_once_exactly_the_cap_is_vortexes(vortexes):
+    server = vortexes("--max-num-seqs", 4, "--max-num-queued-reqs", 6)
     request = post(TEXT, LONG | {"max_tokens": 600})
     wires = [Wire(server.address, timeout=120) for _ in range(200)]
     for wire in wires:
@@ -65,8 +50,8 @@ def test_case_53_all_at_once_exactly_the_cap_is_served(served):
     assert statuses == [200] * 10 + [503] * 190
 
 
-def test_case_19_n_counts_as_n(served):
-    server = served("--max-num-seqs", 2, "--max-num-queued-reqs", 4)
+def test_case_19_n_counts_as_n(vortexes):
+    server = vortexes("--max-num-seqs", 2, "--max-num-queued-reqs", 4)
     assert len(ok(ask(server, TEXT, LONG | {"n": 6, "max_tokens": 2}))["choices"]) == 6
     with Wire(server.address) as holder:
         holder.send(post(TEXT, LONG | {"n": 3, "stream": True})).head()
@@ -75,8 +60,8 @@ def test_case_19_n_counts_as_n(served):
     assert eventually(lambda: is_empty(server))
 
 
-def test_case_53_tokens_that_wait_have_a_cap(served):
-    server = served("--max-num-seqs", 1, "--max-num-queued-tokens", 1000)
+def test_case_53_tokens_that_wait_have_a_cap(vortexes):
+    server = vortexes("--max-num-seqs", 1, "--max-num-queued-tokens", 1000)
     with Wire(server.address) as holder:
         holder.send(post(TEXT, LONG | {"stream": True})).head()
         with Wire(server.address) as waiting:
@@ -86,8 +71,8 @@ def test_case_53_tokens_that_wait_have_a_cap(served):
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_case_54_waiting_has_an_end(served, streams):
-    server = served("--max-num-seqs", 1, "--queue-timeout", 0.5)
+def test_case_54_waiting_has_an_end(vortexes, streams):
+    server = vortexes("--max-num-seqs", 1, "--queue-timeout", 0.5)
     with Wire(server.address) as holder:
         holder.send(post(TEXT, LONG | {"max_tokens": 30000, "stream": True})).read_until(b"data: ")
         computed = eventually(lambda: metric(server, "vllm:prompt_tokens_total"))
@@ -98,8 +83,8 @@ def test_case_54_waiting_has_an_end(served, streams):
         assert metric(server, "vllm:prompt_tokens_total") == computed
 
 
-def test_case_55_cancelling_one_that_waits_harms_nobody(served):
-    server = served("--max-num-seqs", 1)
+def test_case_55_cancelling_one_that_waits_harms_nobody(vortexes):
+    server = vortexes("--max-num-seqs", 1)
     aborted = metric(server, "vllm:request_success_total", finished_reason="abort")
     with Wire(server.address, timeout=120) as first, Wire(server.address, timeout=120) as last:
         first.send(post(TEXT, LONG | {"max_tokens": 1500}))
@@ -176,17 +161,7 @@ def test_case_56_the_client_leaves_four_answers(server):
 def test_many_clients_get_what_they_get_alone(server):
     prompts = [f"Story number {i}: once" for i in range(12)]
     alone = [complete(server, prompt, max_tokens=10)["choices"][0]["text"] for prompt in prompts]
-    together = [None] * len(prompts)
-
-    def run(i):
-        together[i] = complete(server, prompts[i], max_tokens=10)["choices"][0]["text"]
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(prompts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert together == alone
+    assert at_once(lambda prompt: complete(server, prompt, max_tokens=10)["choices"][0]["text"], prompts) == alone
 
 
 def test_case_60_counters_equal_what_clients_counted(server):
