@@ -25,12 +25,14 @@ void run_guarded(const std::function<void()>& task) {
 
 }  // namespace
 
-// One wake-up serves all that was posted since the last.
+// One wake-up serves all that was posted since the last. One that finds no memory leaves the task to the next.
 void NetworkLoop::Core::post(Task task) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   posted_.push_back(std::move(task));
-  if (posted_.size() == 1) asio::post(io, [this] { run_posted(); });
+  if (woken_) return;
+  asio::post(io, [this] { run_posted(); });
+  woken_ = true;
 }
 
 void NetworkLoop::Core::run_posted() {
@@ -38,6 +40,7 @@ void NetworkLoop::Core::run_posted() {
   {
     const std::lock_guard lock(mutex_);
     tasks.swap(posted_);
+    woken_ = false;
   }
   for (Task& task : tasks) {
     run_guarded(task);

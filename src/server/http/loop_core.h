@@ -38,6 +38,7 @@ struct NetworkLoop::Core {
 
   std::mutex mutex_;
   std::vector<Task> posted_;
+  bool woken_ = false;  // run_posted() is on its way; guarded by mutex_
   bool closed_ = false;
   std::list<Timer> timers_;  // of the network thread
 };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/http/exchange_link.h"
+#include "server/http/loop_core.h"
 
 namespace vortex::server {
 namespace {
