@@ -15,7 +15,9 @@ void SamplingOptions::add_to(CLI::App& app) {
   app.add_flag("--ignore-eos", ignore_eos, "Do not stop at the end-of-text token")->group(kGroup);
 }
 
+/// An answer of no tokens serves those who score a prompt over HTTP; here it would be a slip.
 Status SamplingOptions::check() const {
+  if (max_tokens == 0) return Error{ErrorCode::kUsage, "max_tokens", "0 is out of range", "give at least 1"};
   const Status status = sample::validate(apply({}, /*default_max_tokens=*/-1));
   if (status.ok()) return {};
   Error error = status.error();
