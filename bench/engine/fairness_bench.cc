@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <future>
@@ -28,6 +29,11 @@ class Arrivals {
     if (last_[stream] != Clock::time_point())
       intervals_.push_back(std::chrono::duration<double>(now - last_[stream]).count());
     last_[stream] = now;
+  }
+  /// The stream begins anew: the time until its first token is not one between tokens.
+  void begin(size_t stream) {
+    const std::lock_guard lock(mutex_);
+    last_[stream] = {};
   }
   std::vector<double> take() {
     const std::lock_guard lock(mutex_);
@@ -56,6 +62,35 @@ vortex::GenerateRequest request_of(int64_t tokens, int64_t answer, int32_t seed)
   return request;
 }
 
+/// Streams that never end: each answer of 256 tokens is followed by another to the same prompt, so that their contexts
+/// are the same before and during the long prompt.
+class Streams {
+ public:
+  Streams(vortex::Engine& engine, int64_t count, int64_t context)
+      : engine_(engine), context_(context), arrivals(static_cast<size_t>(count)) {
+    for (int64_t i = 0; i < count; ++i) start(static_cast<size_t>(i));
+  }
+  void stop() { stopping_ = true; }
+
+ private:
+  void start(size_t stream) {
+    engine_.submit(request_of(context_, 256, static_cast<int32_t>(stream)),
+                   [this, stream](const vortex::StreamEvent& e) {
+                     if (e.token) arrivals.note(stream);
+                     if (e.completion == nullptr || stopping_) return;
+                     arrivals.begin(stream);
+                     start(stream);
+                   });
+  }
+
+  vortex::Engine& engine_;
+  int64_t context_;
+  std::atomic<bool> stopping_ = false;
+
+ public:
+  Arrivals arrivals;
+};
+
 int64_t argument(int argc, char** argv, int index, int64_t otherwise) {
   return argc > index ? std::atoll(argv[index]) : otherwise;
 }
@@ -75,25 +110,20 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "{}\n", engine.error().to_string());
     return 1;
   }
-  Arrivals arrivals(static_cast<size_t>(streams));
-  std::vector<uint64_t> ids;
-  for (int64_t i = 0; i < streams; ++i) {
-    ids.push_back(
-        (*engine)->submit(request_of(context, -1, static_cast<int32_t>(i)), [&, i](const vortex::StreamEvent& e) {
-          if (e.token) arrivals.note(static_cast<size_t>(i));
-        }));
-  }
-  while ((*engine)->stats().generation_tokens < streams * 40) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  arrivals.take();
+  Streams running(**engine, streams, context);
+  while ((*engine)->stats().generation_tokens < streams * 300)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  running.arrivals.take();
   std::this_thread::sleep_for(std::chrono::seconds(4));
-  const std::vector<double> before = arrivals.take();
+  const std::vector<double> before = running.arrivals.take();
   std::promise<vortex::Completion> done;
   (*engine)->submit(request_of(long_tokens, 1, 99), [&](const vortex::StreamEvent& e) {
     if (e.completion != nullptr) done.set_value(*e.completion);
   });
   const vortex::Completion prefilled = done.get_future().get();
-  const std::vector<double> during = arrivals.take();
-  for (uint64_t id : ids) (*engine)->cancel(id);
+  const std::vector<double> during = running.arrivals.take();
+  running.stop();
+  engine->reset();  // before what its callbacks use
   const double p99_before = percentile_ms(before, 0.99), p99_during = percentile_ms(during, 0.99);
   fmt::print(
       "{{\"long_tokens\": {}, \"streams\": {}, \"context\": {}, \"ttft_s\": {:.2f}, \"tokens_during\": {}, "
