@@ -24,6 +24,7 @@ struct EngineInfo {
   ModelConfig config;
   int64_t max_model_len = 0;
   int64_t kv_bytes = 0;
+  int64_t kv_tokens = 0;  // that the pool holds
   int64_t file_bytes = 0;
   int threads = 0;
   double load_s = 0;

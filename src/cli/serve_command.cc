@@ -9,6 +9,7 @@
 #include "cli/model_options.h"
 #include "cli/serve_options.h"
 #include "server/http/notify.h"
+#include "server/http/origin.h"
 
 namespace vortex::cli {
 namespace {
@@ -57,8 +58,6 @@ class SignalWaiter {
   std::thread thread_;
 };
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
-
 void log_request(const server::AccessRecord& record) {
   for (const char* quiet : {"/health", "/health/live", "/health/ready", "/ping", "/metrics"})
     if (record.route == quiet && record.status < 400) return;
@@ -82,7 +81,7 @@ class ServeCommand final : public Command {
     VORTEX_ASSIGN_OR_RETURN(server::ApiOptions api_settings, api_options(settings, model_.model, max_topk));
     if (settings.get_bool("access-log")) http_settings.on_finished = log_request;
     const bool open_to_all =
-        http_settings.uds.empty() && !is_loopback(http_settings.host) && http_settings.api_keys.empty();
+        http_settings.uds.empty() && !server::is_loopback_name(http_settings.host) && http_settings.api_keys.empty();
     ApiServer api(std::move(api_settings));
     VORTEX_ASSIGN_OR_RETURN(auto http, HttpServer::create(std::move(http_settings), api.routes()));
     if (open_to_all)
@@ -122,20 +121,13 @@ class ServeCommand final : public Command {
     return {};
   }
 
-  /// Tokens of a slab of the pool.
-  static int64_t slab_tokens(const EngineOptions& options) {
-    if (options.page_size > 0) return options.page_size;
-    return options.vortex ? options.vortex->block_size : VortexConfig().block_size;
-  }
-
   static void announce(const Engine& engine, const EngineOptions& options, const HttpServer& http) {
     const EngineInfo& info = engine.info();
-    const int64_t tokens = engine.stats().pages_total * slab_tokens(options);
     log_info("{} loaded in {:.2f} s, {}", options.model, info.load_s,
              info.flow.empty() ? "dense attention" : "sparse attention by " + info.flow);
-    log_info("KV cache: {} tokens, {} MB", tokens, info.kv_bytes / 1'000'000);
+    log_info("KV cache: {} tokens, {} MB", info.kv_tokens, info.kv_bytes / 1'000'000);
     log_info("maximum concurrency for {} tokens per request: {:.2f}x", info.max_model_len,
-             static_cast<double>(tokens) / static_cast<double>(info.max_model_len));
+             static_cast<double>(info.kv_tokens) / static_cast<double>(info.max_model_len));
     log_info("listening on {}", http.address());
     server::notify_service_manager("READY=1\nSTATUS=Serving");
   }

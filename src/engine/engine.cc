@@ -183,6 +183,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   info.config = state->core->config();
   info.max_model_len = state->core->max_length();
   info.kv_bytes = state->core->kv_bytes();
+  info.kv_tokens = state->core->kv_tokens();
   info.threads = state->core->threads();
   info.flow = state->core->flow() != nullptr ? state->core->flow()->plan().graph.name : "";
   info.load_s = std::chrono::duration<double>(Generation::Clock::now() - start).count();

@@ -150,8 +150,7 @@ Status EngineCore::check(const GenerateRequest& request) const {
     const auto own = budget_->with(request.sparsity.topk_val, request.sparsity.topk_ratio);
     if (!own.ok()) return own.error();
   }
-  return sched::check_prompt(limits_, int64_t{slabs_} * store_->layout().slab_tokens,
-                             static_cast<int64_t>(request.prompt.size()));
+  return sched::check_prompt(limits_, kv_tokens(), static_cast<int64_t>(request.prompt.size()));
 }
 
 Status EngineCore::add(uint64_t id, GenerateRequest request, const StreamCallback& callback) {
@@ -193,27 +192,26 @@ std::unique_ptr<sched::Sequence> EngineCore::make_sequence(uint64_t id, const Ge
   return sequence;
 }
 
-/// The answers of a request have ids one after the other.
 void EngineCore::cancel(uint64_t id) {
+  take_out(id, [](Generation& generation) { generation.cancel(); });
+}
+
+void EngineCore::forget(uint64_t id) {
+  take_out(id, [](Generation&) {});
+}
+
+/// The answers of a request have ids one after the other.
+void EngineCore::take_out(uint64_t id, FunctionRef<void(Generation&)> last_words) {
   auto next = generations_.lower_bound(id);
   while (next != generations_.end() && next->second->request_id() == id) {
     scheduler_->remove(next->first);
-    next->second->cancel();
+    last_words(*next->second);
     next = generations_.erase(next);
   }
 }
 
 void EngineCore::cancel_all() {
   while (!generations_.empty()) cancel(generations_.begin()->second->request_id());
-}
-
-void EngineCore::forget(uint64_t id) {
-  while (true) {
-    const auto found = generations_.lower_bound(id);
-    if (found == generations_.end() || found->second->request_id() != id) return;
-    scheduler_->remove(found->first);
-    generations_.erase(found);
-  }
 }
 
 void EngineCore::fail_all(const Error& error) {

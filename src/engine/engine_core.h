@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "engine/engine_stats.h"
 #include "engine/generation.h"
 #include "engine/loaded_model.h"
@@ -54,6 +55,7 @@ class EngineCore {
   /// Most tokens of one sequence: what the context and the pool both hold.
   int64_t max_length() const { return max_length_; }
   int64_t kv_bytes() const { return store_->bytes(); }
+  int64_t kv_tokens() const { return int64_t{slabs_} * store_->layout().slab_tokens; }
   const std::vector<int32_t>& eos_ids() const { return eos_ids_; }
   int threads() const { return model_.pool->size(); }
   const std::optional<VortexConfig>& vortex() const { return options_.vortex; }
@@ -79,6 +81,7 @@ class EngineCore {
   void end_corrupted(sched::Sequence* sequence);
   void fail(uint64_t id, const Error& error);
   void end(uint64_t id);
+  void take_out(uint64_t id, FunctionRef<void(Generation&)> last_words);
   kv::KvLayout layout() const;
   int64_t default_pool_bytes(const kv::KvLayout& pages) const;
 

@@ -4,7 +4,6 @@
 #include <ctime>
 
 #include "base/log.h"
-#include "server/http/notify.h"
 #include "server/openapi.h"
 #include "server/response/error_answer.h"
 #include "server/status_answers.h"
@@ -150,7 +149,6 @@ void ApiServer::tick() {
   http_->loop().after(kTick, [this] { tick(); });
   if (service_ == nullptr) return;
   watch_engine();
-  if (death_.empty() && watchdog_interval()) notify_service_manager("WATCHDOG=1");
   service_->ping_streams();
   if (++ticks_ % kTicksBetweenStats == 0) log_stats();
 }
