@@ -31,11 +31,11 @@ class Contexts {
   }
 
   void decode(AttentionOps& ops, size_t sequence, const float* q, float* out) {
-    ops.decode(pages_.view(), lists_[sequence], q, shape_.group, shape_.scale(), out);
+    ops.decode(pages_.view(), lists_[sequence], shape_.attention(), q, out);
   }
   void prefill(AttentionOps& ops, int64_t first, int64_t count, const float* q, float* out) {
-    ops.prefill(pages_.view(), {pages_.table(0), first, count}, q, shape_.q_stride(), shape_.heads(), shape_.scale(),
-                out, shape_.q_stride());
+    ops.prefill(pages_.view(), {pages_.table(0), first, count}, shape_.attention(), q, shape_.q_stride(), out,
+                shape_.q_stride());
   }
   AttentionOps& cpu() { return *ops_; }
   size_t sequences() const { return lists_.size(); }

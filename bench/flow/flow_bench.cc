@@ -180,7 +180,7 @@ void attend(benchmark::State& state) {
   int64_t i = 0;
   for (auto _ : state) {
     list_all_pages(contexts.step(i++), view, &list);
-    attention->decode(view, list, contexts.query(), kGroup, 0.1f, out.data());
+    attention->decode(view, list, {.group = kGroup, .scale = 0.1f}, contexts.query(), out.data());
   }
   const double total = static_cast<double>(state.iterations() * pages * floats * 4) * 1e-9;
   state.counters["GB/s"] = benchmark::Counter(total, benchmark::Counter::kIsRate);

@@ -25,12 +25,21 @@ class PooledOps final : public AttentionOps {
   void store(const PageView& view, const TokenSlice& slice, const float* k, const float* v, int64_t stride) override {
     ops_->store(view, slice, k, v, stride);
   }
-  void prefill(const PageView& view, const TokenSlice& slice, const float* q, int64_t q_stride, int heads, float scale,
-               float* out, int64_t out_stride) override {
-    ops_->prefill(view, slice, q, q_stride, heads, scale, out, out_stride);
+  void load(const PageView& view, const TokenSlice& slice, int cols, float* out) override {
+    ops_->load(view, slice, cols, out);
   }
-  void decode(const PageView& view, const PageList& list, const float* q, int group, float scale, float* out) override {
-    ops_->decode(view, list, q, group, scale, out);
+  void prefill(const PageView& view, const TokenSlice& slice, const AttentionShape& shape, const float* q,
+               int64_t q_stride, float* out, int64_t out_stride) override {
+    ops_->prefill(view, slice, shape, q, q_stride, out, out_stride);
+  }
+  void prefill_expanded(const PageView& view, const TokenSlice& slice, const AttentionShape& shape,
+                        const ExpandedHeads& expanded, const float* q, int64_t q_stride, float* out,
+                        int64_t out_stride) override {
+    ops_->prefill_expanded(view, slice, shape, expanded, q, q_stride, out, out_stride);
+  }
+  void decode(const PageView& view, const PageList& list, const AttentionShape& shape, const float* q,
+              float* out) override {
+    ops_->decode(view, list, shape, q, out);
   }
 
  private:
@@ -133,7 +142,7 @@ std::vector<float> decode(AttentionOps& ops, const Batch& batch, const PageList&
   const PoolShape& shape = batch.sequences[0].shape;
   const std::vector<float> q = batch.queries();
   std::vector<float> out(q.size(), NAN);
-  ops.decode(batch.pool.view(), list, q.data(), shape.group, shape.scale(), out.data());
+  ops.decode(batch.pool.view(), list, shape.attention(), q.data(), out.data());
   return out;
 }
 
@@ -141,8 +150,8 @@ std::vector<float> prefill(AttentionOps& ops, const Batch& batch, size_t sequenc
   const Sequence& s = batch.sequences[sequence];
   const int64_t stride = s.shape.q_stride();
   std::vector<float> out(static_cast<size_t>(count * stride), NAN);
-  ops.prefill(batch.pool.view(), {batch.pool.table(sequence), first, count}, s.q.data() + first * stride, stride,
-              s.shape.heads(), s.shape.scale(), out.data(), stride);
+  ops.prefill(batch.pool.view(), {batch.pool.table(sequence), first, count}, s.shape.attention(),
+              s.q.data() + first * stride, stride, out.data(), stride);
   return out;
 }
 
@@ -241,7 +250,7 @@ TEST_P(AttentionTest, ARowDoesNotDependOnTheOthers) {
     one.pages.assign(pages.begin(), pages.end());
     one.last_tokens = {list.last_tokens[static_cast<size_t>(r)]};
     std::vector<float> alone(static_cast<size_t>(row_floats));
-    ops_->decode(batch.pool.view(), one, q.data() + r * row_floats, shape.group, shape.scale(), alone.data());
+    ops_->decode(batch.pool.view(), one, shape.attention(), q.data() + r * row_floats, alone.data());
     EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * row_floats)) << "row " << r;
   }
 }

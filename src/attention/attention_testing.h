@@ -10,6 +10,7 @@
 #include <random>
 #include <vector>
 
+#include "attention/attention.h"
 #include "tensor/half.h"
 #include "tensor/paged.h"
 
@@ -27,6 +28,7 @@ struct PoolShape {
   int64_t q_stride() const { return int64_t{heads()} * head_dim; }
   int64_t kv_stride() const { return int64_t{kv_heads} * head_dim; }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+  AttentionShape attention() const { return {.group = group, .scale = scale()}; }
 };
 
 inline std::vector<float> random_floats(int64_t n, uint32_t seed, float sigma = 1.0f) {

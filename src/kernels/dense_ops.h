@@ -41,12 +41,27 @@ struct Product {
   bool accumulate = false;      // add to out (a residual) instead of overwriting it
 };
 
+/// Products of one input x [tokens, cols], rows `x_stride` floats apart. Every weight has the same cols.
+struct ProductGroup {
+  const float* x = nullptr;
+  int64_t x_stride = 0;
+  int64_t tokens = 0;
+  std::span<const Product> products;
+};
+
 /// cos and sin of one step's positions, shared by all layers: [tokens, pairs] each.
 struct RopeAngles {
   const float* cos = nullptr;
   const float* sin = nullptr;
   int pairs = 0;             // rotary_dim / 2
   bool interleaved = false;  // pairs (2i, 2i + 1); else (i, i + pairs)
+};
+
+/// How a gated network joins its two halves.
+enum class Gating : uint8_t {
+  kSilu,           // silu(gate) * up, silu(x) = x / (1 + exp(-x))
+  kGeluTanh,       // gelu(gate) * up, gelu(x) = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
+  kClampedSwiglu,  // g / (1 + exp(-1.702 g)) * (u + 1), g = min(gate, 7), u = clamp(up, -7, 7) (gpt-oss)
 };
 
 class DenseOps {
@@ -57,9 +72,20 @@ class DenseOps {
   /// Unsupported types are an error that names the type.
   virtual Result<std::unique_ptr<Matrix>> prepare(const TensorView& weight) = 0;
 
-  /// All products of one input x [tokens, cols]; every weight has the same cols. Quantised weights may quantise x to
-  /// 8 bits per 32 elements (as llama.cpp does); float weights use float32 sums.
-  virtual void matmul(const float* x, int64_t tokens, std::span<const Product> products) = 0;
+  /// The same for a weight that was made at load: `memory`, in which `weight` lies, is kept only as long as needed.
+  virtual Result<std::unique_ptr<Matrix>> prepare_owned(const TensorView& weight,
+                                                        std::unique_ptr<std::byte[]> memory) = 0;
+
+  /// All products of all groups; no output may overlap another. Groups without tokens cost nothing. Quantised weights
+  /// may quantise x to 8 bits per 32 elements (as llama.cpp does); float weights use float32 sums.
+  virtual void matmul(std::span<const ProductGroup> groups) = 0;
+
+  /// The products of one contiguous input x [tokens, cols].
+  void matmul(const float* x, int64_t tokens, std::span<const Product> products) {
+    if (products.empty()) return;
+    const ProductGroup group{x, products[0].weight->cols(), tokens, products};
+    matmul({&group, 1});
+  }
 
   /// out[i] = row ids[i] of the table, decoded to float32. ids are in range (checked by the caller).
   virtual void embed(const TensorView& table, std::span<const int32_t> ids, float* out) = 0;
@@ -72,8 +98,8 @@ class DenseOps {
   /// Rotates `heads` heads of `head_dim` floats of each token in place; tokens are `stride` floats apart.
   virtual void rope(float* x, int64_t tokens, int64_t stride, int heads, int head_dim, const RopeAngles& angles) = 0;
 
-  /// out[i] = silu(gate[i]) * up[i], silu(x) = x / (1 + exp(-x)). out may be gate.
-  virtual void silu_mul(const float* gate, const float* up, int64_t n, float* out) = 0;
+  /// out[i] = f(gate[i], up[i]), out may be gate. f by `gating`:
+  virtual void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) = 0;
 };
 
 /// Plain loops in float32, sums in double: slow, obvious, the oracle of the others.

@@ -317,9 +317,9 @@ TEST_P(DenseOpsTest, SiluMulOverTheWholeRange) {
     std::vector<float> gate, up = random_activations(n, 12);
     for (int i = 0; i < n; ++i) gate.push_back(-120.0f + 240.0f * static_cast<float>(i) / static_cast<float>(n));
     std::vector<float> out(static_cast<size_t>(n) + 1, -1.0f);
-    ops().silu_mul(gate.data(), up.data(), n, out.data());
+    ops().gate_mul(Gating::kSilu, gate.data(), up.data(), n, out.data());
     EXPECT_EQ(out.back(), -1.0f);
-    ops().silu_mul(gate.data(), up.data(), n, gate.data());
+    ops().gate_mul(Gating::kSilu, gate.data(), up.data(), n, gate.data());
     for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
       const double g = -120.0f + 240.0f * static_cast<float>(i) / static_cast<float>(n);
       const double want = g / (1.0 + std::exp(-g)) * up[i];

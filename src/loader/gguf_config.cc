@@ -13,13 +13,12 @@ namespace {
 
 struct Architecture {
   std::string_view name;
-  Family family;
   bool interleaved_rope;  // the converter permutes q and k of llama so that pairs are neighbours
 };
 constexpr Architecture kArchitectures[] = {
-    {"llama", Family::kLlama, true},
-    {"qwen2", Family::kQwen2, false},
-    {"qwen3", Family::kQwen3, false},
+    {"llama", true},
+    {"qwen2", false},
+    {"qwen3", false},
 };
 
 /// Metadata that changes the maths in some model and that these families do not have, with the value that is harmless.
@@ -108,7 +107,7 @@ void read_tensor_facts(const GgufFile& file, ModelConfig* out) {
   out->qkv_bias = has("blk.0.attn_q.bias");
   out->o_bias = has("blk.0.attn_output.bias");
   out->mlp_bias = has("blk.0.ffn_down.bias");
-  out->qk_norm = has("blk.0.attn_q_norm.weight");
+  out->qk_norm = has("blk.0.attn_q_norm.weight") ? QkNorm::kHead : QkNorm::kNone;
   out->tie_word_embeddings = !has("output.weight");
   const NamedTensor* matrix = file.find_tensor("blk.0.ffn_up.weight");
   if (matrix) out->stored_dtype = matrix->view.dtype;
@@ -192,7 +191,6 @@ Result<ModelConfig> read_gguf_config(const GgufFile& file) {
   refuse_foreign_fields(fields);
 
   ModelConfig out;
-  out.family = architecture.family;
   out.architecture = architecture.name;
   read_sizes(file, fields, &out);
   VORTEX_RETURN_IF_ERROR(fields.status());

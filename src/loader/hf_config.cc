@@ -13,6 +13,8 @@ namespace {
 
 using nlohmann::json;
 
+enum class Family : uint8_t { kLlama, kMistral, kQwen2, kQwen3 };
+
 struct Architecture {
   std::string_view name;
   std::string_view model_type;
@@ -110,7 +112,7 @@ Status refuse_activation(ConfigFields& fields) {
   return unsupported(fields.where(), fmt::format("unknown hidden_act {}", quote_name(activation)), "supported: silu");
 }
 
-void read_sizes(ConfigFields& fields, ModelConfig* out) {
+void read_sizes(ConfigFields& fields, Family family, ModelConfig* out) {
   out->vocab_size = fields.required_integer("vocab_size", 1, limits::kVocab);
   out->hidden_size = fields.required_integer("hidden_size", 1, limits::kHidden);
   out->intermediate_size = fields.required_integer("intermediate_size", 1, limits::kIntermediate);
@@ -118,8 +120,8 @@ void read_sizes(ConfigFields& fields, ModelConfig* out) {
   out->heads = fields.required_integer("num_attention_heads", 1, limits::kHeads);
   out->kv_heads = fields.integer("num_key_value_heads", 1, limits::kHeads).value_or(out->heads);
   // transformers' own defaults, for files that leave them out.
-  const int usual_dim = out->family == Family::kQwen3 ? 128 : std::max(out->hidden_size / out->heads, 1);
-  const int usual_positions = out->family == Family::kLlama ? 2048 : out->family == Family::kMistral ? 131072 : 32768;
+  const int usual_dim = family == Family::kQwen3 ? 128 : std::max(out->hidden_size / out->heads, 1);
+  const int usual_positions = family == Family::kLlama ? 2048 : family == Family::kMistral ? 131072 : 32768;
   out->head_dim = fields.integer("head_dim", 1, limits::kHeadDim).value_or(usual_dim);
   out->max_position_embeddings =
       fields.integer("max_position_embeddings", 1, limits::kPositions).value_or(usual_positions);
@@ -127,9 +129,9 @@ void read_sizes(ConfigFields& fields, ModelConfig* out) {
   out->tie_word_embeddings = fields.boolean("tie_word_embeddings").value_or(false);
 }
 
-void read_biases(ConfigFields& fields, ModelConfig* out) {
+void read_biases(ConfigFields& fields, Family family, ModelConfig* out) {
   const bool attention_bias = fields.boolean("attention_bias").value_or(false);
-  switch (out->family) {
+  switch (family) {
     case Family::kLlama:
       out->qkv_bias = out->o_bias = attention_bias;
       out->mlp_bias = fields.boolean("mlp_bias").value_or(false);
@@ -141,7 +143,7 @@ void read_biases(ConfigFields& fields, ModelConfig* out) {
       return;
     case Family::kQwen3:
       out->qkv_bias = out->o_bias = attention_bias;
-      out->qk_norm = true;
+      out->qk_norm = QkNorm::kHead;
       return;
   }
 }
@@ -164,9 +166,9 @@ Result<LayerType> layer_type(const json& name, const std::string& where) {
 }
 
 /// From layer_types, or as transformers fills them in: mistral slides everywhere, qwen from max_window_layers on.
-Status read_layer_types(const json& config, ConfigFields& fields, ModelConfig* out) {
-  const bool is_qwen = out->family == Family::kQwen2 || out->family == Family::kQwen3;
-  const bool uses_window = out->family == Family::kMistral || fields.boolean("use_sliding_window").value_or(!is_qwen);
+Status read_layer_types(const json& config, ConfigFields& fields, Family family, ModelConfig* out) {
+  const bool is_qwen = family == Family::kQwen2 || family == Family::kQwen3;
+  const bool uses_window = family == Family::kMistral || fields.boolean("use_sliding_window").value_or(!is_qwen);
   const int window = fields.integer("sliding_window", 0, limits::kPositions).value_or(0);
   out->sliding_window = uses_window ? window : 0;
 
@@ -295,13 +297,12 @@ Result<ModelConfig> parse_hf_config(std::string_view text, const std::string& wh
   VORTEX_RETURN_IF_ERROR(refuse_activation(fields));
 
   ModelConfig out;
-  out.family = architecture.family;
   out.architecture = architecture.name;
-  read_sizes(fields, &out);
-  read_biases(fields, &out);
+  read_sizes(fields, architecture.family, &out);
+  read_biases(fields, architecture.family, &out);
   VORTEX_RETURN_IF_ERROR(fields.status());
   VORTEX_RETURN_IF_ERROR(read_dtype(fields, &out));
-  VORTEX_RETURN_IF_ERROR(read_layer_types(config, fields, &out));
+  VORTEX_RETURN_IF_ERROR(read_layer_types(config, fields, architecture.family, &out));
   VORTEX_RETURN_IF_ERROR(read_rope(config, fields, &out));
   VORTEX_RETURN_IF_ERROR(fields.status());
   GenerationDefaults ids;

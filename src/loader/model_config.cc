@@ -45,20 +45,6 @@ Status refuse_sliding_window(const ModelConfig& config, const std::string& where
 
 }  // namespace
 
-std::string_view family_name(Family family) {
-  switch (family) {
-    case Family::kLlama:
-      return "llama";
-    case Family::kMistral:
-      return "mistral";
-    case Family::kQwen2:
-      return "qwen2";
-    case Family::kQwen3:
-      return "qwen3";
-  }
-  return "unknown";
-}
-
 std::string supported_architectures() {
   return "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM; in GGUF llama, qwen2, qwen3";
 }

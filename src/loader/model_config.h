@@ -13,10 +13,6 @@ namespace vortex {
 
 class GgufFile;
 
-/// A family is one layer function; several architectures of the same maths may share it.
-enum class Family : uint8_t { kLlama, kMistral, kQwen2, kQwen3 };
-
-std::string_view family_name(Family family);
 /// The architectures this build knows, for error messages and `vortex doctor`: "LlamaForCausalLM, ...".
 std::string supported_architectures();
 
@@ -43,8 +39,58 @@ struct RopeConfig {
 
 enum class LayerType : uint8_t { kFullAttention, kSlidingAttention };
 
+/// What RMS norm q and k get before rope.
+enum class QkNorm : uint8_t {
+  kNone,
+  kHead,  // each head by itself, weight [head_dim] (Qwen3)
+  kAll,   // all heads together, weight [heads * head_dim] (MiniMax-M2)
+};
+
+/// f in down(f(gate, up)): kernels/dense_ops.h, Gating.
+enum class Activation : uint8_t { kSilu, kGeluTanh, kClampedSwiglu };
+
+/// Latent attention (DeepSeek-V2, arXiv:2405.04434). The cache holds one row a token, [kv_c | k_pe], for all heads, so
+/// for cache, planner and flows the model has one kv head of width kv_lora_rank + qk_rope_head_dim: ModelConfig's
+/// kv_heads and head_dim say so.
+struct MlaConfig {
+  int kv_lora_rank = 0;  // 0: no latent attention
+  int q_lora_rank = 0;   // 0: q is projected in one step
+  int qk_nope_head_dim = 0;
+  int qk_rope_head_dim = 0;
+  int v_head_dim = 0;
+};
+
+/// Mixture of experts. A token goes to experts_per_token of `experts`; shared experts see all tokens.
+struct MoeConfig {
+  enum class Scoring : uint8_t {
+    kSoftmax,      // softmax over all experts, then the best
+    kSigmoid,      // sigmoid of each
+    kTopKSoftmax,  // the best logits, then softmax over those (gpt-oss)
+  };
+  /// With groups > 1 only experts of the best top_groups groups are candidates; a group's score is
+  enum class GroupScore : uint8_t {
+    kMax,      // that of its best expert (DeepSeek-V2)
+    kTop2Sum,  // the sum of its two best (DeepSeek-V3)
+  };
+
+  int experts = 0;  // 0: no mixture
+  int experts_per_token = 0;
+  int intermediate_size = 0;  // of one expert
+  int shared_experts = 0;     // run as one network of shared_experts * intermediate_size; 0: none
+  Scoring scoring = Scoring::kSoftmax;
+  bool selection_bias = false;     // "mlp.gate.e_score_correction_bias" is added for the choice, not to the weight
+  bool router_bias = false;        // "mlp.gate.bias" is added to the logits
+  bool expert_bias = false;        // gate, up and down of experts have biases
+  bool normalize = false;          // the chosen weights are divided by their sum
+  float normalize_epsilon = 0.0f;  // added to that sum
+  float routed_scale = 1.0f;       // and multiplied by this
+  int groups = 1;
+  int top_groups = 1;
+  GroupScore group_score = GroupScore::kTop2Sum;
+};
+
+/// A model by what it computes, whatever its family is called: the layers are built from this alone.
 struct ModelConfig {
-  Family family = Family::kLlama;
   std::string architecture;  // as the file names it: "LlamaForCausalLM", or "llama" in GGUF
   int vocab_size = 0;
   int hidden_size = 0;
@@ -59,10 +105,20 @@ struct ModelConfig {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
-  bool qk_norm = false;                // RMS norm over each head of q and k, before rope
-  int sliding_window = 0;              // 0: none. The families of today refuse a window that would take effect
-  std::vector<LayerType> layer_types;  // one a layer
+  QkNorm qk_norm = QkNorm::kNone;
+  bool attention_sinks = false;  // "self_attn.sinks" [heads]: a logit each that takes weight and has no value (gpt-oss)
+  float attention_scale = 0;     // logits are attention_scale * q . k; 0: 1 / sqrt(head_dim)
+  float embedding_scale = 1.0f;  // of the embedded tokens
+  Activation activation = Activation::kSilu;
+  bool norm_plus_one = false;   // stored norm weights are w in (1 + w) (Gemma from Hugging Face; GGUF stores 1 + w)
+  bool sandwich_norms = false;  // attention and feed-forward are normed after as well as before (Gemma): Gemma's names
+  int sliding_window = 0;       // tokens a query of a sliding layer sees, itself included; 0: all
+  std::vector<LayerType> layer_types;  // one a layer; flows select in full layers only
+  MlaConfig mla;
+  MoeConfig moe;
+  std::vector<bool> moe_layers;  // one a layer, or empty: none
   RopeConfig rope;
+  std::optional<RopeConfig> sliding_rope;  // of sliding layers, where it differs
   std::vector<int> bos_ids;
   std::vector<int> eos_ids;          // any of them ends a turn; config.json's and generation_config.json's together
   DType stored_dtype = DType::kF32;  // of the large matrices; GGUF files may mix types

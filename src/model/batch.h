@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "attention/attention.h"
@@ -20,6 +21,10 @@ struct Batch {
   std::vector<int64_t> logit_tokens;  // whose logits are wanted, ascending
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  /// The slices after the decodes: chunks of prompts.
+  std::span<const attention::TokenSlice> prompt_slices() const {
+    return std::span(slices).subspan(static_cast<size_t>(decodes));
+  }
   void clear();
 };
 

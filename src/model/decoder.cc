@@ -1,11 +1,24 @@
 #include "model/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "flow/flow.h"
 #include "loader/rope.h"
+#include "model/paged_decode.h"
 
 namespace vortex::model {
+
+namespace {
+
+struct LayerNormNames {
+  std::string_view attention, attention_post, ffn, ffn_post;
+};
+constexpr LayerNormNames kPreNorms = {"input_layernorm.weight", "", "post_attention_layernorm.weight", ""};
+constexpr LayerNormNames kSandwichNorms = {"input_layernorm.weight", "post_attention_layernorm.weight",
+                                           "pre_feedforward_layernorm.weight", "post_feedforward_layernorm.weight"};
+
+}  // namespace
 
 Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend& backend) {
   std::unique_ptr<Decoder> decoder(new Decoder);
@@ -13,29 +26,43 @@ Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend&
   decoder->backend_ = backend;
   VORTEX_RETURN_IF_ERROR(decoder->load_weights(files.weights()));
   files.release_pages();
-  decoder->inverse_frequencies_ = rope_inverse_frequencies(decoder->config_.rope, decoder->config_.head_dim);
-  decoder->rope_scale_ = rope_attention_scale(decoder->config_.rope);
+  const ModelConfig& config = decoder->config_;
+  const auto make_rope = [&](const RopeConfig& rope) {
+    return Rope{rope_inverse_frequencies(rope, config.head_dim), rope_attention_scale(rope), rope.interleaved, {}, {}};
+  };
+  decoder->rope_ = make_rope(config.rope);
+  decoder->sliding_rope_ = make_rope(config.sliding_rope.value_or(config.rope));
   return decoder;
 }
 
 Status Decoder::load_weights(WeightMap& weights) {
   const LoadContext context{&config_, &weights, backend_};
-  VORTEX_ASSIGN_OR_RETURN(const LayerBuilder build, find_layer_builder(config_));
   const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
   VORTEX_ASSIGN_OR_RETURN(embedding_, weights.take("model.embed_tokens.weight", Shape{vocab, hidden}));
-  for (int i = 0; i < config_.layers; ++i) {
-    Layer& layer = layers_.emplace_back();
-    VORTEX_ASSIGN_OR_RETURN(layer.attention_norm, context.vector(layer_prefix(i) + "input_layernorm.weight", hidden));
-    VORTEX_ASSIGN_OR_RETURN(layer.ffn_norm,
-                            context.vector(layer_prefix(i) + "post_attention_layernorm.weight", hidden));
-    VORTEX_ASSIGN_OR_RETURN(layer.blocks, build(context, i));
-  }
-  VORTEX_ASSIGN_OR_RETURN(final_norm_, context.vector("model.norm.weight", hidden));
+  for (int i = 0; i < config_.layers; ++i) VORTEX_RETURN_IF_ERROR(load_layer(context, i));
+  VORTEX_ASSIGN_OR_RETURN(final_norm_, context.norm("model.norm.weight", hidden));
   VORTEX_ASSIGN_OR_RETURN(lm_head_, context.matrix("lm_head.weight", vocab, hidden));
   return weights.finish();
 }
 
+Status Decoder::load_layer(const LoadContext& context, int index) {
+  Layer& layer = layers_.emplace_back();
+  const LayerNormNames& names = config_.sandwich_norms ? kSandwichNorms : kPreNorms;
+  const auto load = [&](std::string_view name, std::vector<float>* out) -> Status {
+    if (name.empty()) return {};
+    VORTEX_ASSIGN_OR_RETURN(*out, context.norm(layer_prefix(index).append(name), config_.hidden_size));
+    return {};
+  };
+  VORTEX_RETURN_IF_ERROR(load(names.attention, &layer.attention_norm));
+  VORTEX_RETURN_IF_ERROR(load(names.attention_post, &layer.attention_post_norm));
+  VORTEX_RETURN_IF_ERROR(load(names.ffn, &layer.ffn_norm));
+  VORTEX_RETURN_IF_ERROR(load(names.ffn_post, &layer.ffn_post_norm));
+  VORTEX_ASSIGN_OR_RETURN(layer.blocks, build_layer(context, index));
+  return {};
+}
+
 std::vector<FieldSpec> Decoder::kv_fields(int page_tokens, DType dtype) const {
+  if (config_.mla.kv_lora_rank > 0) return {{"latent", page_tokens, config_.head_dim, dtype}};
   return {{"k", page_tokens, config_.head_dim, dtype}, {"v", page_tokens, config_.head_dim, dtype}};
 }
 
@@ -45,47 +72,78 @@ StepResult Decoder::forward(const Batch& batch, std::span<const PageView> pages,
   hidden_.resize(elements);
   normed_.resize(elements);
   backend_.dense->embed(embedding_, batch.ids, hidden_.data());
+  if (config_.embedding_scale != 1.0f)
+    for (float& x : hidden_) x *= config_.embedding_scale;
   StepResult result;
   result.pages_read.assign(static_cast<size_t>(batch.decodes), 0);
-  prepare_angles(batch);
+  rope_.prepare(batch.positions);
+  if (config_.sliding_rope) sliding_rope_.prepare(batch.positions);
   prepare_lists(batch, pages[0], sparsity.active());
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    LayerStep step{.batch = &batch, .workspace = &workspace_, .pages = &pages[i]};
-    step.angles = {cos_.data(), sin_.data(), static_cast<int>(inverse_frequencies_.size()), config_.rope.interleaved};
-    step.sparse = sparsity.active() && sparsity.layers[i];
-    step.flow = step.sparse ? sparsity.flow : nullptr;
-    step.hook = step.sparse ? sparsity.hook : nullptr;
-    step.completed_pages = completed_pages_;
-    step.dense_list = &dense_list_;
-    step.sparse_list = &sparse_list_;
+  for (int i = 0; i < config_.layers; ++i) {
+    LayerStep step = layer_step(batch, pages[static_cast<size_t>(i)], sparsity, i);
     step.result = &result;
-    run_layer(layers_[i], step);
+    run_layer(layers_[static_cast<size_t>(i)], step);
   }
   write_logits(batch, logits);
   return result;
 }
 
+LayerStep Decoder::layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index) {
+  LayerStep step{.batch = &batch, .workspace = &workspace_, .pages = &pages};
+  const bool sliding = slides(config_, index);
+  step.angles = sliding && config_.sliding_rope ? sliding_rope_.angles() : rope_.angles();
+  step.sparse = sparsity.active() && sparsity.layers[static_cast<size_t>(index)];
+  step.flow = step.sparse ? sparsity.flow : nullptr;
+  step.hook = step.sparse ? sparsity.hook : nullptr;
+  step.completed_pages = completed_pages_;
+  step.dense_list = &dense_list_;
+  step.window_list = &window_list_;
+  step.sparse_list = &sparse_list_;
+  return step;
+}
+
 void Decoder::run_layer(Layer& layer, const LayerStep& step) {
   const int64_t tokens = step.batch->tokens(), width = config_.hidden_size;
   kernels::DenseOps& dense = *backend_.dense;
-  dense.rms_norm(hidden_.data(), width, layer.attention_norm.data(), config_.rms_norm_eps, tokens, width,
-                 normed_.data());
-  layer.blocks.attention->forward(step, normed_.data(), hidden_.data());
-  dense.rms_norm(hidden_.data(), width, layer.ffn_norm.data(), config_.rms_norm_eps, tokens, width, normed_.data());
-  layer.blocks.feed_forward->forward(step.workspace, normed_.data(), tokens, hidden_.data());
+  const auto norm = [&](const std::vector<float>& weight) {
+    dense.rms_norm(hidden_.data(), width, weight.data(), config_.rms_norm_eps, tokens, width, normed_.data());
+  };
+  // Blocks add to what they are given: the residual, or zeros where another norm comes between.
+  if (config_.sandwich_norms) block_out_.assign(hidden_.size(), 0.0f);
+  float* out = config_.sandwich_norms ? block_out_.data() : hidden_.data();
+  norm(layer.attention_norm);
+  layer.blocks.attention->forward(step, normed_.data(), out);
+  add_normed(layer.attention_post_norm, tokens);
+  norm(layer.ffn_norm);
+  layer.blocks.feed_forward->forward(step.workspace, normed_.data(), tokens, out);
+  add_normed(layer.ffn_post_norm, tokens);
+}
+
+/// hidden += norm(block_out), and block_out is zeros again. Nothing to do without a second norm.
+void Decoder::add_normed(const std::vector<float>& weight, int64_t tokens) {
+  if (weight.empty()) return;
+  const int64_t width = config_.hidden_size;
+  backend_.dense->rms_norm(block_out_.data(), width, weight.data(), config_.rms_norm_eps, tokens, width,
+                           normed_.data());
+  for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] += normed_[i];
+  std::fill(block_out_.begin(), block_out_.end(), 0.0f);
 }
 
 /// Angles in float32, as transformers computes them.
-void Decoder::prepare_angles(const Batch& batch) {
-  cos_.clear();
-  sin_.clear();
-  for (int32_t position : batch.positions) {
-    for (float frequency : inverse_frequencies_) {
+void Decoder::Rope::prepare(std::span<const int32_t> positions) {
+  cos.clear();
+  sin.clear();
+  for (int32_t position : positions) {
+    for (float frequency : inverse_frequencies) {
       const float angle = static_cast<float>(position) * frequency;
-      cos_.push_back(std::cos(angle) * rope_scale_);
-      sin_.push_back(std::sin(angle) * rope_scale_);
+      cos.push_back(std::cos(angle) * scale);
+      sin.push_back(std::sin(angle) * scale);
     }
   }
+}
+
+kernels::RopeAngles Decoder::Rope::angles() const {
+  return {cos.data(), sin.data(), static_cast<int>(inverse_frequencies.size()), interleaved};
 }
 
 /// Page ids are the same in every layer, so lists are made once a step.
@@ -94,6 +152,7 @@ void Decoder::prepare_lists(const Batch& batch, const PageView& view, bool spars
   if (sparse) list_completed_pages(batch, view, &completed_pages_);
   if (batch.decodes == 0) return;
   list_all_pages(batch.plan, view, &dense_list_);
+  if (config_.sliding_window > 0) list_window_pages(batch.plan, view, config_.sliding_window, &window_list_);
   if (sparse) list_reserved_pages(batch.plan, view, &sparse_list_);
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "loader/model_files.h"
-#include "model/arch/registry.h"
+#include "model/layer_builder.h"
 #include "model/layers.h"
 
 namespace vortex::model {
@@ -37,14 +37,27 @@ class Decoder {
  private:
   struct Layer {
     std::vector<float> attention_norm, ffn_norm;
+    std::vector<float> attention_post_norm, ffn_post_norm;  // of sandwich norms; else empty
     LayerBlocks blocks;
+  };
+  /// Rotary embedding of full or of sliding layers: frequencies, and this step's angles.
+  struct Rope {
+    std::vector<float> inverse_frequencies;
+    float scale = 1.0f;
+    bool interleaved = false;
+    std::vector<float> cos, sin;
+
+    void prepare(std::span<const int32_t> positions);
+    kernels::RopeAngles angles() const;
   };
 
   Decoder() = default;
   Status load_weights(WeightMap& weights);
-  void prepare_angles(const Batch& batch);
+  Status load_layer(const LoadContext& context, int index);
+  LayerStep layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index);
   void prepare_lists(const Batch& batch, const PageView& view, bool sparse);
   void run_layer(Layer& layer, const LayerStep& step);
+  void add_normed(const std::vector<float>& weight, int64_t tokens);
   void write_logits(const Batch& batch, float* logits);
 
   ModelConfig config_;
@@ -53,14 +66,13 @@ class Decoder {
   std::vector<Layer> layers_;
   std::vector<float> final_norm_;
   std::unique_ptr<kernels::Matrix> lm_head_;
-  std::vector<float> inverse_frequencies_;
-  float rope_scale_ = 1.0f;
+  Rope rope_, sliding_rope_;
 
   // Scratch of one step.
   Workspace workspace_;
-  std::vector<float> hidden_, normed_, cos_, sin_, last_;
+  std::vector<float> hidden_, normed_, block_out_, last_;
   std::vector<PageId> completed_pages_;
-  PageList dense_list_, sparse_list_;
+  PageList dense_list_, window_list_, sparse_list_;
 };
 
 }  // namespace vortex::model

@@ -1,10 +1,13 @@
 #include "model/gated_mlp.h"
 
 namespace vortex::model {
-Result<std::unique_ptr<FeedForward>> GatedMlp::load(const LoadContext& context, const std::string& prefix, bool bias) {
-  const int64_t hidden = context.config->hidden_size, inner = context.config->intermediate_size;
+
+Result<std::unique_ptr<FeedForward>> GatedMlp::load(const LoadContext& context, const std::string& prefix,
+                                                    int64_t inner, bool bias) {
+  const int64_t hidden = context.config->hidden_size;
   std::unique_ptr<GatedMlp> mlp(new GatedMlp);
   mlp->dense_ = context.backend.dense;
+  mlp->gating_ = gating_of(context.config->activation);
   VORTEX_ASSIGN_OR_RETURN(mlp->gate_, context.matrix(prefix + "gate_proj.weight", inner, hidden));
   VORTEX_ASSIGN_OR_RETURN(mlp->up_, context.matrix(prefix + "up_proj.weight", inner, hidden));
   VORTEX_ASSIGN_OR_RETURN(mlp->down_, context.matrix(prefix + "down_proj.weight", hidden, inner));
@@ -23,7 +26,7 @@ void GatedMlp::forward(Workspace* workspace, const float* h, int64_t tokens, flo
   const kernels::Product inputs[] = {{gate_.get(), gates, inner, data_or_null(gate_bias_)},
                                      {up_.get(), ups, inner, data_or_null(up_bias_)}};
   dense_->matmul(h, tokens, inputs);
-  dense_->silu_mul(gates, ups, tokens * inner, gates);
+  dense_->gate_mul(gating_, gates, ups, tokens * inner, gates);
   const kernels::Product output{down_.get(), x, down_->rows(), data_or_null(down_bias_), /*accumulate=*/true};
   dense_->matmul(gates, tokens, {&output, 1});
 }

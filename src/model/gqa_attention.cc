@@ -1,39 +1,55 @@
 #include "model/gqa_attention.h"
 
-#include <chrono>
-#include <cmath>
-
 #include "flow/flow.h"
+#include "model/layer_builder.h"
 
 namespace vortex::model {
-Result<std::unique_ptr<AttentionBlock>> GqaAttention::load(const LoadContext& context, const std::string& prefix,
-                                                           const GqaOptions& options) {
+
+Result<std::unique_ptr<AttentionBlock>> GqaAttention::load(const LoadContext& context, int layer) {
   const ModelConfig& c = *context.config;
+  const std::string prefix = layer_prefix(layer) + "self_attn.";
   std::unique_ptr<GqaAttention> block(new GqaAttention);
   block->backend_ = context.backend;
   block->heads_ = c.heads;
   block->kv_heads_ = c.kv_heads;
   block->head_dim_ = c.head_dim;
   block->eps_ = c.rms_norm_eps;
-  block->scale_ = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
+  block->qk_norm_ = c.qk_norm;
   const int64_t q_width = int64_t{c.heads} * c.head_dim, kv_width = int64_t{c.kv_heads} * c.head_dim;
   VORTEX_ASSIGN_OR_RETURN(block->q_, context.matrix(prefix + "q_proj.weight", q_width, c.hidden_size));
   VORTEX_ASSIGN_OR_RETURN(block->k_, context.matrix(prefix + "k_proj.weight", kv_width, c.hidden_size));
   VORTEX_ASSIGN_OR_RETURN(block->v_, context.matrix(prefix + "v_proj.weight", kv_width, c.hidden_size));
   VORTEX_ASSIGN_OR_RETURN(block->o_, context.matrix(prefix + "o_proj.weight", c.hidden_size, q_width));
-  if (options.qkv_bias) {
-    VORTEX_ASSIGN_OR_RETURN(block->q_bias_, context.vector(prefix + "q_proj.bias", q_width));
-    VORTEX_ASSIGN_OR_RETURN(block->k_bias_, context.vector(prefix + "k_proj.bias", kv_width));
-    VORTEX_ASSIGN_OR_RETURN(block->v_bias_, context.vector(prefix + "v_proj.bias", kv_width));
-  }
-  if (options.o_bias) {
-    VORTEX_ASSIGN_OR_RETURN(block->o_bias_, context.vector(prefix + "o_proj.bias", c.hidden_size));
-  }
-  if (options.qk_norm) {
-    VORTEX_ASSIGN_OR_RETURN(block->q_norm_, context.vector(prefix + "q_norm.weight", c.head_dim));
-    VORTEX_ASSIGN_OR_RETURN(block->k_norm_, context.vector(prefix + "k_norm.weight", c.head_dim));
-  }
+  VORTEX_RETURN_IF_ERROR(block->load_biases(context, prefix));
+  VORTEX_RETURN_IF_ERROR(block->load_norms(context, prefix));
+  block->shape_ = {.group = c.heads / c.kv_heads,
+                   .scale = attention_scale(c),
+                   .window = slides(c, layer) ? c.sliding_window : 0,
+                   .sinks = data_or_null(block->sinks_)};
   return std::unique_ptr<AttentionBlock>(std::move(block));
+}
+
+Status GqaAttention::load_biases(const LoadContext& context, const std::string& prefix) {
+  if (context.config->qkv_bias) {
+    VORTEX_ASSIGN_OR_RETURN(q_bias_, context.vector(prefix + "q_proj.bias", q_->rows()));
+    VORTEX_ASSIGN_OR_RETURN(k_bias_, context.vector(prefix + "k_proj.bias", k_->rows()));
+    VORTEX_ASSIGN_OR_RETURN(v_bias_, context.vector(prefix + "v_proj.bias", v_->rows()));
+  }
+  if (context.config->o_bias) {
+    VORTEX_ASSIGN_OR_RETURN(o_bias_, context.vector(prefix + "o_proj.bias", o_->rows()));
+  }
+  return {};
+}
+
+Status GqaAttention::load_norms(const LoadContext& context, const std::string& prefix) {
+  if (context.config->attention_sinks) {
+    VORTEX_ASSIGN_OR_RETURN(sinks_, context.vector(prefix + "sinks", heads_));
+  }
+  if (qk_norm_ == QkNorm::kNone) return {};
+  const bool all = qk_norm_ == QkNorm::kAll;
+  VORTEX_ASSIGN_OR_RETURN(q_norm_, context.norm(prefix + "q_norm.weight", all ? q_->rows() : head_dim_));
+  VORTEX_ASSIGN_OR_RETURN(k_norm_, context.norm(prefix + "k_norm.weight", all ? k_->rows() : head_dim_));
+  return {};
 }
 
 void GqaAttention::forward(const LayerStep& step, const float* h, float* x) {
@@ -54,12 +70,17 @@ void GqaAttention::project(const LayerStep& step, const float* h) {
                                        {v_.get(), values_, kv_width, data_or_null(v_bias_)}};
   kernels::DenseOps& dense = *backend_.dense;
   dense.matmul(h, tokens, products);
-  if (!q_norm_.empty()) {
-    dense.rms_norm(queries_, head_dim_, q_norm_.data(), eps_, tokens * heads_, head_dim_, queries_);
-    dense.rms_norm(keys_, head_dim_, k_norm_.data(), eps_, tokens * kv_heads_, head_dim_, keys_);
-  }
+  norm_heads(queries_, tokens, heads_, q_norm_);
+  norm_heads(keys_, tokens, kv_heads_, k_norm_);
   dense.rope(queries_, tokens, q_width, heads_, head_dim_, step.angles);
   dense.rope(keys_, tokens, kv_width, kv_heads_, head_dim_, step.angles);
+}
+
+void GqaAttention::norm_heads(float* x, int64_t tokens, int heads, const std::vector<float>& weight) const {
+  if (qk_norm_ == QkNorm::kNone) return;
+  const int64_t rows = qk_norm_ == QkNorm::kAll ? tokens : tokens * heads;
+  const int64_t cols = tokens * heads * head_dim_ / rows;
+  backend_.dense->rms_norm(x, cols, weight.data(), eps_, rows, cols, x);
 }
 
 /// Order of a step (spec/planner.md 8): store, summarise completed pages, select, attend.
@@ -71,43 +92,14 @@ void GqaAttention::attend(const LayerStep& step) {
     backend_.attention->store(*step.pages, slice, keys_ + token * kv_width, values_ + token * kv_width, kv_width);
     token += slice.count;
   }
-  if (step.flow != nullptr && !step.completed_pages.empty()) step.flow->update(*step.pages, step.completed_pages);
-  if (batch.decodes > 0) decode(step);
+  update_fields(step);
+  decode_rows(step, backend_, shape_, queries_, mixed_);
   token = batch.decodes;
-  for (const attention::TokenSlice& slice : std::span(batch.slices).subspan(static_cast<size_t>(batch.decodes))) {
+  for (const attention::TokenSlice& slice : batch.prompt_slices()) {
     const int64_t first = token * q_width;
-    backend_.attention->prefill(*step.pages, slice, queries_ + first, q_width, heads_, scale_, mixed_ + first, q_width);
+    backend_.attention->prefill(*step.pages, slice, shape_, queries_ + first, q_width, mixed_ + first, q_width);
     token += slice.count;
   }
-}
-
-void GqaAttention::decode(const LayerStep& step) {
-  const bool sparse = step.sparse && step.batch->plan.any_sparse();
-  if (sparse) {
-    const auto start = std::chrono::steady_clock::now();
-    select(step);
-    step.result->selection_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-  const PageList& list = sparse ? *step.sparse_list : *step.dense_list;
-  backend_.attention->decode(*step.pages, list, queries_, heads_ / kv_heads_, scale_, mixed_);
-  if (!step.sparse) return;
-  for (int row = 0; row < list.rows(); ++row)
-    step.result->pages_read[static_cast<size_t>(row / kv_heads_)] += list.row_pages(row);
-}
-
-/// The lists are complete even where scores were NaN, so the step goes on and only those requests end. A selection that
-/// leaves slots empty shortens the list, which is then made anew for the next layer.
-void GqaAttention::select(const LayerStep& step) {
-  const StepPlan& plan = step.batch->plan;
-  if (step.flow != nullptr) {
-    if (!step.flow->plan().fixed_count()) list_reserved_pages(plan, *step.pages, step.sparse_list);
-    const Status status = step.flow->select(*step.pages, plan, queries_, step.sparse_list);
-    if (!status.ok())
-      for (int row : step.flow->failed_rows()) step.result->failures.push_back({row / kv_heads_, status.error()});
-  }
-  if (step.hook == nullptr) return;
-  const Selection selection{step.pages, &plan, queries_, heads_ / kv_heads_, scale_};
-  step.hook->on_selection(selection, step.sparse_list);
 }
 
 }  // namespace vortex::model

@@ -6,35 +6,31 @@
 #include <vector>
 
 #include "model/layers.h"
+#include "model/paged_decode.h"
 
 namespace vortex::model {
 
-struct GqaOptions {
-  bool qkv_bias = false;
-  bool o_bias = false;
-  bool qk_norm = false;  // RMS norm of each head of q and k before rope (Qwen3)
-};
-
 class GqaAttention final : public AttentionBlock {
  public:
-  /// `prefix` is the block's name in the weights ("model.layers.3.self_attn.").
-  static Result<std::unique_ptr<AttentionBlock>> load(const LoadContext& context, const std::string& prefix,
-                                                      const GqaOptions& options);
+  static Result<std::unique_ptr<AttentionBlock>> load(const LoadContext& context, int layer);
   void forward(const LayerStep& step, const float* h, float* x) override;
 
  private:
   GqaAttention() = default;
+  Status load_biases(const LoadContext& context, const std::string& prefix);
+  Status load_norms(const LoadContext& context, const std::string& prefix);
   void project(const LayerStep& step, const float* h);
+  void norm_heads(float* x, int64_t tokens, int heads, const std::vector<float>& weight) const;
   void attend(const LayerStep& step);
-  void decode(const LayerStep& step);
-  void select(const LayerStep& step);
 
   Backend backend_;
   int heads_ = 0, kv_heads_ = 0, head_dim_ = 0;
-  float eps_ = 0, scale_ = 0;
+  float eps_ = 0;
+  QkNorm qk_norm_ = QkNorm::kNone;
+  attention::AttentionShape shape_;
   std::unique_ptr<kernels::Matrix> q_, k_, v_, o_;
-  std::vector<float> q_bias_, k_bias_, v_bias_, o_bias_;  // empty: none
-  std::vector<float> q_norm_, k_norm_;
+  std::vector<float> q_bias_, k_bias_, v_bias_, o_bias_;                               // empty: none
+  std::vector<float> q_norm_, k_norm_, sinks_;                                         // empty: none
   float *queries_ = nullptr, *keys_ = nullptr, *values_ = nullptr, *mixed_ = nullptr;  // this step's, [tokens, width]
 };
 

@@ -71,6 +71,7 @@ struct LayerStep {
   SelectionHook* hook = nullptr;            // of a sparse layer; may be null
   std::span<const PageId> completed_pages;  // for the flow's forward_cache
   const PageList* dense_list = nullptr;     // decode rows, all pages
+  const PageList* window_list = nullptr;    // decode rows, the pages of the sliding window
   PageList* sparse_list = nullptr;          // reserved pages in place; each sparse layer fills the middle
   StepResult* result = nullptr;
 };
@@ -95,11 +96,15 @@ struct LoadContext {
   WeightMap* weights = nullptr;
   Backend backend;
 
-  /// A vector of `n` elements (a norm or a bias) as float32.
+  /// A vector of `n` elements (a bias) as float32.
   Result<std::vector<float>> vector(const std::string& name, int64_t n) const;
+  /// What an RMS norm multiplies by: the stored weight, plus 1 in models that store it without.
+  Result<std::vector<float>> norm(const std::string& name, int64_t n) const;
   /// A matrix [rows, cols] ready for products.
   Result<std::unique_ptr<kernels::Matrix>> matrix(const std::string& name, int64_t rows, int64_t cols) const;
 };
+
+kernels::Gating gating_of(Activation activation);
 
 /// An absent bias is an empty vector here and a null pointer to the kernels.
 inline const float* data_or_null(const std::vector<float>& v) { return v.empty() ? nullptr : v.data(); }

@@ -1,5 +1,7 @@
 #include "tensor/paged.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "tensor/codes.h"
 
@@ -10,6 +12,7 @@ void start_list(const StepPlan& plan, PageList* out) {
   out->offsets.assign(1, 0);
   out->pages.clear();
   out->last_tokens.clear();
+  out->skip_tokens.clear();
   out->offsets.reserve(static_cast<size_t>(plan.rows()) + 1);
   out->last_tokens.reserve(static_cast<size_t>(plan.rows()));
 }
@@ -35,6 +38,18 @@ void list_all_pages(const StepPlan& plan, const PageView& view, PageList* out) {
     for (int head = 0; head < plan.kv_heads; ++head) {
       append_pages(s, view, head, 0, s.pages, out);
       finish_row(s, out);
+    }
+  }
+}
+
+void list_window_pages(const StepPlan& plan, const PageView& view, int window, PageList* out) {
+  start_list(plan, out);
+  for (const SequencePlan& s : plan.sequences) {
+    const int32_t first = std::max(0, s.tokens - window);
+    for (int head = 0; head < plan.kv_heads; ++head) {
+      append_pages(s, view, head, first / view.page_tokens, s.pages, out);
+      finish_row(s, out);
+      out->skip_tokens.push_back(first % view.page_tokens);
     }
   }
 }

@@ -94,12 +94,14 @@ struct StepPlan {
 };
 
 /// What each row attends to. A row's list may be shorter than planned when the selection decides how many. CSR: row r
-/// reads pages[offsets[r] .. offsets[r + 1]), every page whole but the last listed one, of which last_tokens[r] tokens
-/// count. Order is free but for the last page, which is last.
+/// reads pages[offsets[r] .. offsets[r + 1]), every page whole but the last listed one, of which the first
+/// last_tokens[r] tokens count, and the first listed one, whose first skip_tokens[r] do not. Order is free but for the
+/// last page, which is last, and the first where tokens of it are skipped.
 struct PageList {
   std::vector<int32_t> offsets;  // rows + 1
   std::vector<PageId> pages;
   std::vector<int32_t> last_tokens;  // rows
+  std::vector<int32_t> skip_tokens;  // rows; empty: none
 
   int rows() const { return static_cast<int>(last_tokens.size()); }
   std::span<const PageId> row(int r) const {
@@ -111,6 +113,9 @@ struct PageList {
 
 /// The list of all pages of every row.
 void list_all_pages(const StepPlan& plan, const PageView& view, PageList* out);
+
+/// The list of the pages that hold the last `window` tokens of every row.
+void list_window_pages(const StepPlan& plan, const PageView& view, int window, PageList* out);
 
 /// The list with the reserved pages of sparse rows in place: first `reserved_bos`, last `reserved_eos`. The slots
 /// between are left for the selection (row slots [bos, m - eos)). Short rows list all their pages.

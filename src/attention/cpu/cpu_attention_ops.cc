@@ -69,11 +69,17 @@ class CpuAttentionOps final : public AttentionOps {
     });
   }
 
-  void prefill(const PageView& view, const TokenSlice& slice, const float* q, int64_t q_stride, int heads, float scale,
-               float* out, int64_t out_stride) override {
-    VORTEX_CHECK(heads % view.kv_heads == 0, "{} heads over {} kv heads", heads, view.kv_heads);
+  void load(const PageView&, const TokenSlice&, int, float*) override { VORTEX_CHECK(false, "no latent pages"); }
+
+  void prefill_expanded(const PageView&, const TokenSlice&, const AttentionShape&, const ExpandedHeads&, const float*,
+                        int64_t, float*, int64_t) override {
+    VORTEX_CHECK(false, "no latent pages");
+  }
+
+  void prefill(const PageView& view, const TokenSlice& slice, const AttentionShape& shape, const float* q,
+               int64_t q_stride, float* out, int64_t out_stride) override {
     if (slice.count == 0) return;
-    const int group = heads / view.kv_heads;
+    const int group = shape.group;
     const KvPages kv = kv_pages(view);
     list_prefix(view, slice);
     const int64_t pages = static_cast<int64_t>(prefix_.size()) / view.kv_heads;
@@ -87,7 +93,7 @@ class CpuAttentionOps final : public AttentionOps {
       PrefillBlock block{.kv = kv, .pages = prefix_.data() + head * pages, .first = slice.first + first};
       block.tokens = static_cast<int>(std::min(block_tokens, slice.count - first));
       block.group = group;
-      block.scale = scale;
+      block.scale = shape.scale;
       block.q = q + first * q_stride + column;
       block.q_stride = q_stride;
       block.out = out + first * out_stride + column;
@@ -97,7 +103,9 @@ class CpuAttentionOps final : public AttentionOps {
     });
   }
 
-  void decode(const PageView& view, const PageList& list, const float* q, int group, float scale, float* out) override {
+  void decode(const PageView& view, const PageList& list, const AttentionShape& shape, const float* q,
+              float* out) override {
+    const int group = shape.group;
     const KvPages kv = kv_pages(view);
     cut_rows(list, std::max(1, kChunkTokens / view.page_tokens));
     const int64_t partial_floats = int64_t{group} * partial_stride(kv.dim);
@@ -111,7 +119,7 @@ class CpuAttentionOps final : public AttentionOps {
       chunk.last_tokens = ends_row ? list.last_tokens[static_cast<size_t>(item.row)] : view.page_tokens;
       chunk.q = q + item.row * row_floats;
       chunk.group = group;
-      chunk.scale = scale;
+      chunk.scale = shape.scale;
       chunk.out = partials + i * partial_floats;
       chunk.scratch = scratch(thread, decode_scratch(group, kv.dim));
       kernels_.decode_chunk(chunk);

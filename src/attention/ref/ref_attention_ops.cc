@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "attention/attention.h"
@@ -43,9 +44,10 @@ void write(const FieldView& field, TokenPlace at, int col, float value) {
   }
 }
 
-void check_fields(const PageView& view) {
-  VORTEX_CHECK(view.fields.size() >= 2, "attention needs fields k and v, got {}", view.fields.size());
-  for (const FieldView& field : view.fields.first(2))
+void check_fields(const PageView& view, const AttentionShape& shape) {
+  const size_t needed = shape.latent_rank > 0 ? 1 : 2;
+  VORTEX_CHECK(view.fields.size() >= needed, "attention needs {} fields, got {}", needed, view.fields.size());
+  for (const FieldView& field : view.fields.first(needed))
     VORTEX_CHECK(field.dtype == DType::kBF16 || field.dtype == DType::kF32, "dtype {}", dtype_info(field.dtype).name);
 }
 
@@ -53,25 +55,51 @@ TokenPlace place_of(const PageView& view, const TokenSlice& slice, int64_t posit
   return {view.page_id(slice.table, position / view.page_tokens, head), static_cast<int>(position % view.page_tokens)};
 }
 
-double score(const FieldView& k, TokenPlace at, const float* q, float scale) {
-  double dot = 0.0;
-  for (int d = 0; d < k.cols; ++d) dot += q[d] * read(k, at, d);
-  return dot * scale;
+/// What one query sees of one token.
+struct KeyValue {
+  std::vector<double> key, value;
+};
+
+std::vector<double> read_columns(const FieldView& field, TokenPlace at, int begin, int end) {
+  std::vector<double> out;
+  for (int d = begin; d < end; ++d) out.push_back(read(field, at, d));
+  return out;
 }
 
-void attend(const PageView& view, const std::vector<TokenPlace>& tokens, const float* q, float scale, float* out) {
+KeyValue token_at(const PageView& view, const AttentionShape& shape, TokenPlace at) {
   const FieldView& k = view.fields[0];
-  const FieldView& v = view.fields[1];
+  const FieldView& v = shape.latent_rank > 0 ? k : view.fields[1];
+  return {read_columns(k, at, 0, k.cols), read_columns(v, at, 0, shape.latent_rank > 0 ? shape.latent_rank : v.cols)};
+}
+
+/// A sink is one more logit, whose token has no value.
+void attend(std::span<const KeyValue> tokens, const float* q, float scale, const float* sink, float* out) {
   std::vector<double> weights;
-  for (const TokenPlace at : tokens) weights.push_back(score(k, at, q, scale));
-  const double top = *std::max_element(weights.begin(), weights.end());
-  double total = 0.0;
+  for (const KeyValue& token : tokens) {
+    double dot = 0.0;
+    for (size_t d = 0; d < token.key.size(); ++d) dot += q[d] * token.key[d];
+    weights.push_back(dot * scale);
+  }
+  double top = *std::max_element(weights.begin(), weights.end());
+  if (sink != nullptr) top = std::max<double>(top, *sink);
+  double total = sink != nullptr ? std::exp(*sink - top) : 0.0;
   for (double& w : weights) total += w = std::exp(w - top);
-  for (int d = 0; d < v.cols; ++d) {
+  for (size_t d = 0; d < tokens[0].value.size(); ++d) {
     double sum = 0.0;
-    for (size_t t = 0; t < tokens.size(); ++t) sum += weights[t] * read(v, tokens[t], d);
+    for (size_t t = 0; t < tokens.size(); ++t) sum += weights[t] * tokens[t].value[d];
     out[d] = static_cast<float>(sum / total);
   }
+}
+
+const float* sink_of(const AttentionShape& shape, int head) {
+  return shape.sinks == nullptr ? nullptr : shape.sinks + head;
+}
+
+/// The tokens a query at the end of `seen` may see.
+std::span<const KeyValue> within_window(std::span<const KeyValue> seen, const AttentionShape& shape) {
+  return shape.window > 0 && seen.size() > static_cast<size_t>(shape.window)
+             ? seen.last(static_cast<size_t>(shape.window))
+             : seen;
 }
 
 std::vector<TokenPlace> listed_tokens(const PageView& view, const PageList& list, int row) {
@@ -79,8 +107,9 @@ std::vector<TokenPlace> listed_tokens(const PageView& view, const PageList& list
   const auto pages = list.row(row);
   for (size_t i = 0; i < pages.size(); ++i) {
     const bool last = i + 1 == pages.size();
-    const int count = last ? list.last_tokens[static_cast<size_t>(row)] : view.page_tokens;
-    for (int t = 0; t < count; ++t) tokens.push_back({pages[i], t});
+    const int end = last ? list.last_tokens[static_cast<size_t>(row)] : view.page_tokens;
+    const int begin = i == 0 && !list.skip_tokens.empty() ? list.skip_tokens[static_cast<size_t>(row)] : 0;
+    for (int t = begin; t < end; ++t) tokens.push_back({pages[i], t});
   }
   return tokens;
 }
@@ -88,42 +117,78 @@ std::vector<TokenPlace> listed_tokens(const PageView& view, const PageList& list
 class RefAttentionOps final : public AttentionOps {
  public:
   void store(const PageView& view, const TokenSlice& slice, const float* k, const float* v, int64_t stride) override {
-    check_fields(view);
+    check_fields(view, {.latent_rank = v == nullptr ? 1 : 0});
     const int dim = view.fields[0].cols;
     for (int64_t i = 0; i < slice.count; ++i) {
       for (int h = 0; h < view.kv_heads; ++h) {
         const TokenPlace at = place_of(view, slice, slice.first + i, h);
         for (int d = 0; d < dim; ++d) {
           write(view.fields[0], at, d, k[i * stride + h * dim + d]);
-          write(view.fields[1], at, d, v[i * stride + h * dim + d]);
+          if (v != nullptr) write(view.fields[1], at, d, v[i * stride + h * dim + d]);
         }
       }
     }
   }
 
-  void prefill(const PageView& view, const TokenSlice& slice, const float* q, int64_t q_stride, int heads, float scale,
-               float* out, int64_t out_stride) override {
-    check_fields(view);
+  void load(const PageView& view, const TokenSlice& slice, int cols, float* out) override {
+    for (int64_t i = 0; i < slice.count; ++i) {
+      const TokenPlace at = place_of(view, slice, slice.first + i, 0);
+      for (int d = 0; d < cols; ++d) *out++ = static_cast<float>(read(view.fields[0], at, d));
+    }
+  }
+
+  void prefill(const PageView& view, const TokenSlice& slice, const AttentionShape& shape, const float* q,
+               int64_t q_stride, float* out, int64_t out_stride) override {
+    check_fields(view, shape);
     const int dim = view.fields[0].cols;
-    const int group = heads / view.kv_heads;
-    for (int h = 0; h < heads; ++h) {
-      std::vector<TokenPlace> seen;
+    const int value_dim = shape.latent_rank > 0 ? shape.latent_rank : view.fields[1].cols;
+    for (int h = 0; h < view.kv_heads * shape.group; ++h) {
+      std::vector<KeyValue> seen;
       for (int64_t p = 0; p < slice.first + slice.count; ++p) {
-        seen.push_back(place_of(view, slice, p, h / group));
+        seen.push_back(token_at(view, shape, place_of(view, slice, p, h / shape.group)));
         const int64_t i = p - slice.first;
-        if (i >= 0) attend(view, seen, q + i * q_stride + h * dim, scale, out + i * out_stride + h * dim);
+        if (i < 0) continue;
+        attend(within_window(seen, shape), q + i * q_stride + int64_t{h} * dim, shape.scale, sink_of(shape, h),
+               out + i * out_stride + int64_t{h} * value_dim);
       }
     }
   }
 
-  void decode(const PageView& view, const PageList& list, const float* q, int group, float scale, float* out) override {
-    check_fields(view);
+  void prefill_expanded(const PageView& view, const TokenSlice& slice, const AttentionShape& shape,
+                        const ExpandedHeads& expanded, const float* q, int64_t q_stride, float* out,
+                        int64_t out_stride) override {
+    check_fields(view, shape);
+    const FieldView& latent = view.fields[0];
+    const int dim = expanded.nope + latent.cols - shape.latent_rank;
+    for (int h = 0; h < expanded.heads; ++h) {
+      std::vector<KeyValue> seen;
+      for (int64_t p = 0; p < slice.first + slice.count; ++p) {
+        const float* made = expanded.data + p * expanded.stride + int64_t{h} * (expanded.nope + expanded.v_dim);
+        KeyValue& token = seen.emplace_back();
+        token.key.assign(made, made + expanded.nope);
+        token.value.assign(made + expanded.nope, made + expanded.nope + expanded.v_dim);
+        const auto rope = read_columns(latent, place_of(view, slice, p, 0), shape.latent_rank, latent.cols);
+        token.key.insert(token.key.end(), rope.begin(), rope.end());
+        const int64_t i = p - slice.first;
+        if (i < 0) continue;
+        attend(within_window(seen, shape), q + i * q_stride + int64_t{h} * dim, shape.scale, sink_of(shape, h),
+               out + i * out_stride + int64_t{h} * expanded.v_dim);
+      }
+    }
+  }
+
+  void decode(const PageView& view, const PageList& list, const AttentionShape& shape, const float* q,
+              float* out) override {
+    check_fields(view, shape);
     const int dim = view.fields[0].cols;
+    const int value_dim = shape.latent_rank > 0 ? shape.latent_rank : view.fields[1].cols;
     for (int row = 0; row < list.rows(); ++row) {
-      const std::vector<TokenPlace> tokens = listed_tokens(view, list, row);
-      for (int g = 0; g < group; ++g) {
-        const int64_t at = (int64_t{row} * group + g) * dim;
-        attend(view, tokens, q + at, scale, out + at);
+      std::vector<KeyValue> tokens;
+      for (const TokenPlace at : listed_tokens(view, list, row)) tokens.push_back(token_at(view, shape, at));
+      for (int g = 0; g < shape.group; ++g) {
+        const int64_t at = int64_t{row} * shape.group + g;
+        attend(tokens, q + at * dim, shape.scale, sink_of(shape, row % view.kv_heads * shape.group + g),
+               out + at * value_dim);
       }
     }
   }

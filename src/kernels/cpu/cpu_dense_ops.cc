@@ -58,7 +58,19 @@ class CpuDenseOps final : public DenseOps {
     return std::unique_ptr<Matrix>(std::make_unique<CpuMatrix>(weight, kernels_, &arena_, pool_));
   }
 
-  void matmul(const float* x, int64_t tokens, std::span<const Product> products) override {
+  Result<std::unique_ptr<Matrix>> prepare_owned(const TensorView& weight, std::unique_ptr<std::byte[]>) override {
+    return prepare(weight);  // which copies
+  }
+
+  using DenseOps::matmul;
+  void matmul(std::span<const ProductGroup> groups) override {
+    for (const ProductGroup& group : groups) {
+      VORTEX_CHECK(group.tokens < 2 || group.x_stride == group.products[0].weight->cols(), "strided input");
+      multiply_group(group.x, group.tokens, group.products);
+    }
+  }
+
+  void multiply_group(const float* x, int64_t tokens, std::span<const Product> products) {
     if (tokens == 0 || products.empty()) return;
     const int64_t cols = products[0].weight->cols();
     const QuantizedRows quantized = any_quantized(products) ? quantize(x, tokens, cols) : QuantizedRows{};
@@ -99,7 +111,8 @@ class CpuDenseOps final : public DenseOps {
     });
   }
 
-  void silu_mul(const float* gate, const float* up, int64_t n, float* out) override {
+  void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) override {
+    VORTEX_CHECK(gating == Gating::kSilu, "no such gating");
     split_rows((n + kSiluRow - 1) / kSiluRow, kSiluRow, [&](int64_t begin, int64_t end) {
       const int64_t at = begin * kSiluRow;
       kernels_.silu_mul(gate + at, up + at, std::min(n, end * kSiluRow) - at, out + at);

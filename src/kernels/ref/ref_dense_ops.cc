@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -11,7 +12,11 @@ namespace {
 
 class RefMatrix final : public Matrix {
  public:
-  explicit RefMatrix(const TensorView& source) : Matrix(source) {}
+  explicit RefMatrix(const TensorView& source, std::unique_ptr<std::byte[]> memory = nullptr)
+      : Matrix(source), memory_(std::move(memory)) {}
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;  // of the source, when this owns it
 };
 
 void decode_row(const TensorView& matrix, int64_t row, float* out) {
@@ -24,13 +29,13 @@ double dot(const float* a, const float* b, int64_t n) {
   return sum;
 }
 
-void multiply(const float* x, int64_t tokens, const Product& product) {
+void multiply(const ProductGroup& group, const Product& product) {
   const TensorView& weight = product.weight->source();
   std::vector<float> row(static_cast<size_t>(weight.cols()));
   for (int64_t r = 0; r < weight.rows(); ++r) {
     decode_row(weight, r, row.data());
-    for (int64_t t = 0; t < tokens; ++t) {
-      double sum = dot(row.data(), x + t * weight.cols(), weight.cols());
+    for (int64_t t = 0; t < group.tokens; ++t) {
+      double sum = dot(row.data(), group.x + t * group.x_stride, weight.cols());
       if (product.bias != nullptr) sum += product.bias[r];
       float& out = product.out[t * product.out_stride + r];
       out = static_cast<float>(product.accumulate ? out + sum : sum);
@@ -54,6 +59,19 @@ void rotate_head(float* head, const float* cos, const float* sin, const RopeAngl
   }
 }
 
+double gated(Gating gating, double gate, double up) {
+  switch (gating) {
+    case Gating::kSilu:
+      break;
+    case Gating::kGeluTanh:
+      return 0.5 * gate * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (gate + 0.044715 * gate * gate * gate))) * up;
+    case Gating::kClampedSwiglu:
+      gate = std::min(gate, 7.0);
+      return gate / (1.0 + std::exp(-1.702 * gate)) * (std::clamp(up, -7.0, 7.0) + 1.0);
+  }
+  return gate / (1.0 + std::exp(-gate)) * up;
+}
+
 class RefDenseOps final : public DenseOps {
  public:
   Result<std::unique_ptr<Matrix>> prepare(const TensorView& weight) override {
@@ -61,8 +79,16 @@ class RefDenseOps final : public DenseOps {
     return std::unique_ptr<Matrix>(std::make_unique<RefMatrix>(weight));
   }
 
-  void matmul(const float* x, int64_t tokens, std::span<const Product> products) override {
-    for (const Product& product : products) multiply(x, tokens, product);
+  Result<std::unique_ptr<Matrix>> prepare_owned(const TensorView& weight,
+                                                std::unique_ptr<std::byte[]> memory) override {
+    VORTEX_RETURN_IF_ERROR(check_weight(weight));
+    return std::unique_ptr<Matrix>(std::make_unique<RefMatrix>(weight, std::move(memory)));
+  }
+
+  using DenseOps::matmul;
+  void matmul(std::span<const ProductGroup> groups) override {
+    for (const ProductGroup& group : groups)
+      for (const Product& product : group.products) multiply(group, product);
   }
 
   void embed(const TensorView& table, std::span<const int32_t> ids, float* out) override {
@@ -88,9 +114,8 @@ class RefDenseOps final : public DenseOps {
                     angles);
   }
 
-  void silu_mul(const float* gate, const float* up, int64_t n, float* out) override {
-    for (int64_t i = 0; i < n; ++i)
-      out[i] = static_cast<float>(double{gate[i]} / (1.0 + std::exp(-double{gate[i]})) * double{up[i]});
+  void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) override {
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(gated(gating, gate[i], up[i]));
   }
 };
 

@@ -1,0 +1,25 @@
+#include "model/layer_builder.h"
+
+#include "model/gated_mlp.h"
+#include "model/gqa_attention.h"
+
+namespace vortex::model {
+namespace {
+
+Result<std::unique_ptr<FeedForward>> build_feed_forward(const LoadContext& context, int layer) {
+  const ModelConfig& config = *context.config;
+  return GatedMlp::load(context, layer_prefix(layer) + "mlp.", config.intermediate_size, config.mlp_bias);
+}
+
+}  // namespace
+
+Result<LayerBlocks> build_layer(const LoadContext& context, int layer) {
+  LayerBlocks blocks;
+  VORTEX_ASSIGN_OR_RETURN(blocks.attention, GqaAttention::load(context, layer));
+  VORTEX_ASSIGN_OR_RETURN(blocks.feed_forward, build_feed_forward(context, layer));
+  return blocks;
+}
+
+std::string layer_prefix(int layer) { return fmt::format("model.layers.{}.", layer); }
+
+}  // namespace vortex::model
