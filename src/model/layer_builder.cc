@@ -2,6 +2,7 @@
 
 #include "model/gated_mlp.h"
 #include "model/gqa_attention.h"
+#include "model/latent_attention.h"
 
 namespace vortex::model {
 namespace {
@@ -15,7 +16,9 @@ Result<std::unique_ptr<FeedForward>> build_feed_forward(const LoadContext& conte
 
 Result<LayerBlocks> build_layer(const LoadContext& context, int layer) {
   LayerBlocks blocks;
-  VORTEX_ASSIGN_OR_RETURN(blocks.attention, GqaAttention::load(context, layer));
+  const bool latent = context.config->mla.kv_lora_rank > 0;
+  VORTEX_ASSIGN_OR_RETURN(blocks.attention,
+                          latent ? LatentAttention::load(context, layer) : GqaAttention::load(context, layer));
   VORTEX_ASSIGN_OR_RETURN(blocks.feed_forward, build_feed_forward(context, layer));
   return blocks;
 }

@@ -100,9 +100,17 @@ struct LoadContext {
   Result<std::vector<float>> vector(const std::string& name, int64_t n) const;
   /// What an RMS norm multiplies by: the stored weight, plus 1 in models that store it without.
   Result<std::vector<float>> norm(const std::string& name, int64_t n) const;
+  /// Part of a weight that was taken, ready for products; or its transpose. `name` is for errors.
+  Result<std::unique_ptr<kernels::Matrix>> prepared(const std::string& name, const TensorView& part) const;
+  Result<std::unique_ptr<kernels::Matrix>> transposed(const std::string& name, const TensorView& part) const;
   /// A matrix [rows, cols] ready for products.
   Result<std::unique_ptr<kernels::Matrix>> matrix(const std::string& name, int64_t rows, int64_t cols) const;
 };
+
+/// Rows [first, first + count) of a matrix.
+TensorView row_range(const TensorView& matrix, int64_t first, int64_t count);
+/// Matrix `index` of a stack [count, rows, cols].
+TensorView matrix_at(const TensorView& stack, int64_t index);
 
 kernels::Gating gating_of(Activation activation);
 

@@ -1,7 +1,19 @@
 #include "model/layers.h"
 #include "tensor/quant_blocks.h"
+#include "tensor/transpose.h"
 
 namespace vortex::model {
+namespace {
+
+Result<std::unique_ptr<kernels::Matrix>> named(Result<std::unique_ptr<kernels::Matrix>> matrix,
+                                               const std::string& name) {
+  if (matrix.ok()) return matrix;
+  Error error = matrix.error();
+  error.where = name;
+  return error;
+}
+
+}  // namespace
 
 Result<std::vector<float>> LoadContext::vector(const std::string& name, int64_t n) const {
   VORTEX_ASSIGN_OR_RETURN(const TensorView view, weights->take(name, Shape{n}));
@@ -20,13 +32,26 @@ Result<std::vector<float>> LoadContext::norm(const std::string& name, int64_t n)
 Result<std::unique_ptr<kernels::Matrix>> LoadContext::matrix(const std::string& name, int64_t rows,
                                                              int64_t cols) const {
   VORTEX_ASSIGN_OR_RETURN(const TensorView view, weights->take(name, Shape{rows, cols}));
-  auto matrix = backend.dense->prepare(view);
-  if (!matrix.ok()) {
-    Error error = matrix.error();
-    error.where = name;
-    return error;
-  }
-  return matrix;
+  return prepared(name, view);
+}
+
+Result<std::unique_ptr<kernels::Matrix>> LoadContext::prepared(const std::string& name, const TensorView& part) const {
+  return named(backend.dense->prepare(part), name);
+}
+
+Result<std::unique_ptr<kernels::Matrix>> LoadContext::transposed(const std::string& name,
+                                                                 const TensorView& part) const {
+  OwnedTensor made = transpose(part);
+  return named(backend.dense->prepare_owned(made.view, std::move(made.memory)), name);
+}
+
+TensorView row_range(const TensorView& matrix, int64_t first, int64_t count) {
+  return {matrix.data + first * dtype_bytes(matrix.dtype, matrix.cols()), matrix.dtype, Shape{count, matrix.cols()}};
+}
+
+TensorView matrix_at(const TensorView& stack, int64_t index) {
+  const int64_t rows = stack.shape[1], cols = stack.shape[2];
+  return {stack.data + index * dtype_bytes(stack.dtype, rows * cols), stack.dtype, Shape{rows, cols}};
 }
 
 kernels::Gating gating_of(Activation activation) {

@@ -10,7 +10,7 @@ namespace vortex::model {
 
 class Workspace {
  public:
-  static constexpr int kSlots = 4;
+  static constexpr int kSlots = 8;
 
   /// At least `n` floats, whose contents are whatever was there. A slot has one user at a time: a block may use them
   /// all, and leaves nothing in them for the next.
