@@ -57,7 +57,7 @@ Status EngineCore::compile_flow() {
   const std::string unused = fields_without_effect(c);
   if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
   sparsity_.flow = flow_.get();
-  sparsity_.layers = sparse_layers(c, m.layers);
+  sparsity_.layers = sparse_layers(c, m);
   report_template_.active = true;
   report_template_.flow = flow_->plan().graph.name;
   for (int i = 0; i < m.layers; ++i)
@@ -266,7 +266,7 @@ void EngineCore::fill_batch(sched::StepBatch* scheduled) {
   for (sched::Chunk& chunk : *scheduled) {
     const sched::Sequence& s = *chunk.sequence;
     if (generations_.at(s.id)->on_start(s))
-      fill_synthetic_context(s.table.slabs(), s.computed, views_, sparsity_, model_.attention.get());
+      fill_synthetic_context(s.table.slabs(), s.computed, views_, config().latent(), sparsity_, model_.attention.get());
     for (int64_t i = s.computed; i < s.computed + chunk.count; ++i) {
       batch_.ids.push_back(s.tokens[static_cast<size_t>(i)]);
       batch_.positions.push_back(static_cast<int32_t>(i));

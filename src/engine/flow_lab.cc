@@ -114,7 +114,7 @@ Status FlowLab::add_runner(const LabVariant& variant) {
     const flow::CompiledFlow* flow = runner.lens->flow.get();
     VORTEX_ASSIGN_OR_RETURN(
         runner.budget, PageBudget::create(c, flow == nullptr ? std::optional<int>() : flow->plan().middle_pages()));
-    runner.layers = sparse_layers(c, layers);
+    runner.layers = sparse_layers(c, config());
     runner.report.active = true;
     runner.report.flow = uses_control(c) ? *c.module_name : runner.lens->flow->plan().graph.name;
     for (int i = 0; i < layers; ++i) {

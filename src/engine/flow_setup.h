@@ -19,12 +19,19 @@ void set_flow(const std::string& name_or_file, VortexConfig* config);
 /// The flow that the config names, built in or from its file.
 Result<std::unique_ptr<flow::FlowSource>> load_flow(const VortexConfig& config);
 
+/// What a flow is recorded for.
+flow::GraphShape flow_shape(const ModelConfig& model, int page_tokens);
+
+/// Loads the flow and refuses it (kConfiguration) when it is for another kind of attention than the model's: for use
+/// before the weights are loaded, which may take a minute.
+Status check_flow_fits(const VortexConfig& config, const ModelConfig& model);
+
 /// Validates the config against the model and compiles its flow for the model's shapes, over a cache of `kv_dtype`.
 /// `pool` must outlive the result.
 Result<std::unique_ptr<flow::CompiledFlow>> compile_flow(const VortexConfig& config, const ModelConfig& model,
                                                          DType kv_dtype, WorkerPool* pool);
 
-/// By layer: the flow selects there; false for those of layers_skip.
-std::vector<bool> sparse_layers(const VortexConfig& config, int layers);
+/// By layer: the flow selects there; false for those of layers_skip, and where a sliding window decides what is read.
+std::vector<bool> sparse_layers(const VortexConfig& config, const ModelConfig& model);
 
 }  // namespace vortex

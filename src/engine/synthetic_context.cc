@@ -21,7 +21,7 @@ std::vector<float> make_noise(size_t n) {
 
 }  // namespace
 
-void fill_synthetic_context(std::span<const SlabId> table, int64_t count, std::span<const PageView> layers,
+void fill_synthetic_context(std::span<const SlabId> table, int64_t count, std::span<const PageView> layers, bool latent,
                             const model::Sparsity& sparsity, attention::AttentionOps* attention) {
   const PageView& first = layers.front();
   const int64_t width = int64_t{first.kv_heads} * first.fields[0].cols;
@@ -35,7 +35,7 @@ void fill_synthetic_context(std::span<const SlabId> table, int64_t count, std::s
   for (size_t layer = 0; layer < layers.size(); ++layer) {
     for (int64_t token = 0; token < count; token += kTokensAtOnce) {
       const float* k = noise.data() + turn++ % 64 * kStride;
-      const float* v = noise.data() + turn++ % 64 * kStride;
+      const float* v = latent ? nullptr : noise.data() + turn++ % 64 * kStride;
       attention->store(layers[layer], {table, token, std::min(kTokensAtOnce, count - token)}, k, v, width);
     }
     if (sparsity.flow != nullptr && sparsity.layers[layer]) sparsity.flow->update(layers[layer], full_pages);

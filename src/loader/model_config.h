@@ -122,6 +122,13 @@ struct ModelConfig {
   std::vector<int> bos_ids;
   std::vector<int> eos_ids;          // any of them ends a turn; config.json's and generation_config.json's together
   DType stored_dtype = DType::kF32;  // of the large matrices; GGUF files may mix types
+
+  bool latent() const { return mla.kv_lora_rank > 0; }
+  /// Whether queries of this layer see a window only.
+  bool slides(int layer) const {
+    return sliding_window > 0 && layer_types[static_cast<size_t>(layer)] == LayerType::kSlidingAttention;
+  }
+  bool is_moe(int layer) const { return !moe_layers.empty() && moe_layers[static_cast<size_t>(layer)]; }
 };
 
 /// What the model's authors suggest for sampling; absent when they say nothing.

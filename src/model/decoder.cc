@@ -5,7 +5,6 @@
 
 #include "flow/flow.h"
 #include "loader/rope.h"
-#include "model/paged_decode.h"
 
 namespace vortex::model {
 
@@ -62,7 +61,7 @@ Status Decoder::load_layer(const LoadContext& context, int index) {
 }
 
 std::vector<FieldSpec> Decoder::kv_fields(int page_tokens, DType dtype) const {
-  if (config_.mla.kv_lora_rank > 0) return {{"latent", page_tokens, config_.head_dim, dtype}};
+  if (config_.latent()) return {{"latent", page_tokens, config_.head_dim, dtype}};
   return {{"k", page_tokens, config_.head_dim, dtype}, {"v", page_tokens, config_.head_dim, dtype}};
 }
 
@@ -90,7 +89,7 @@ StepResult Decoder::forward(const Batch& batch, std::span<const PageView> pages,
 
 LayerStep Decoder::layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index) {
   LayerStep step{.batch = &batch, .workspace = &workspace_, .pages = &pages};
-  const bool sliding = slides(config_, index);
+  const bool sliding = config_.slides(index);
   step.angles = sliding && config_.sliding_rope ? sliding_rope_.angles() : rope_.angles();
   step.sparse = sparsity.active() && sparsity.layers[static_cast<size_t>(index)];
   step.flow = step.sparse ? sparsity.flow : nullptr;

@@ -24,7 +24,7 @@ Result<std::unique_ptr<AttentionBlock>> GqaAttention::load(const LoadContext& co
   VORTEX_RETURN_IF_ERROR(block->load_norms(context, prefix));
   block->shape_ = {.group = c.heads / c.kv_heads,
                    .scale = attention_scale(c),
-                   .window = slides(c, layer) ? c.sliding_window : 0,
+                   .window = c.slides(layer) ? c.sliding_window : 0,
                    .sinks = data_or_null(block->sinks_)};
   return std::unique_ptr<AttentionBlock>(std::move(block));
 }

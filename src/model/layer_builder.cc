@@ -16,9 +16,8 @@ Result<std::unique_ptr<FeedForward>> build_feed_forward(const LoadContext& conte
 
 Result<LayerBlocks> build_layer(const LoadContext& context, int layer) {
   LayerBlocks blocks;
-  const bool latent = context.config->mla.kv_lora_rank > 0;
-  VORTEX_ASSIGN_OR_RETURN(blocks.attention,
-                          latent ? LatentAttention::load(context, layer) : GqaAttention::load(context, layer));
+  VORTEX_ASSIGN_OR_RETURN(blocks.attention, context.config->latent() ? LatentAttention::load(context, layer)
+                                                                     : GqaAttention::load(context, layer));
   VORTEX_ASSIGN_OR_RETURN(blocks.feed_forward, build_feed_forward(context, layer));
   return blocks;
 }

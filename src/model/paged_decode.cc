@@ -53,8 +53,4 @@ float attention_scale(const ModelConfig& config) {
   return config.attention_scale > 0 ? config.attention_scale : 1.0f / std::sqrt(static_cast<float>(config.head_dim));
 }
 
-bool slides(const ModelConfig& config, int layer) {
-  return config.sliding_window > 0 && config.layer_types[static_cast<size_t>(layer)] == LayerType::kSlidingAttention;
-}
-
 }  // namespace vortex::model

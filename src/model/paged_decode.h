@@ -16,7 +16,4 @@ void decode_rows(const LayerStep& step, const Backend& backend, const attention:
 /// What logits are multiplied by, the model's own factor or 1 / sqrt(head_dim).
 float attention_scale(const ModelConfig& config);
 
-/// Whether queries of this layer see only a window.
-bool slides(const ModelConfig& config, int layer);
-
 }  // namespace vortex::model
