@@ -6,9 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/cpu_features.h"
-#include "base/worker_pool.h"
-#include "kernels/cpu/cpu_dense_ops.h"
+#include "kernels/testing/backends.h"
 #include "kernels/testing/random_weights.h"
 #include "tensor/quant_blocks.h"
 
@@ -23,25 +21,8 @@ constexpr float kEpsilon = std::numeric_limits<float>::epsilon();
 constexpr DType kWeightTypes[] = {DType::kF32,  DType::kF16,  DType::kBF16, DType::kQ8_0, DType::kQ4_0, DType::kQ4_1,
                                   DType::kQ5_0, DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K};
 
-struct Backend {
-  std::string name;
-  std::optional<Isa> isa;  // none: the reference
-  int threads = 1;
-};
-
-struct Instance {
-  explicit Instance(const Backend& backend)
-      : pool(backend.threads), ops(backend.isa ? make_cpu_dense_ops(&pool, *backend.isa) : make_ref_dense_ops()) {}
-  WorkerPool pool;
-  std::unique_ptr<DenseOps> ops;
-};
-
-std::vector<Backend> backends() {
-  std::vector<Backend> all = {{"ref", std::nullopt}};
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
-    if (select_isa(cpu_features(), isa_name(isa)).ok()) all.push_back({std::string(isa_name(isa)), isa, 2});
-  return all;
-}
+using testing::Backend;
+using testing::Instance;
 
 class DenseOpsTest : public ::testing::TestWithParam<Backend> {
  protected:
@@ -312,24 +293,57 @@ TEST_P(DenseOpsTest, RopeRotatesPairsAndLeavesTheRest) {
   }
 }
 
-TEST_P(DenseOpsTest, SiluMulOverTheWholeRange) {
-  for (const int n : {1, 7, 16, 1000, 20011}) {
-    std::vector<float> gate, up = random_activations(n, 12);
-    for (int i = 0; i < n; ++i) gate.push_back(-120.0f + 240.0f * static_cast<float>(i) / static_cast<float>(n));
-    std::vector<float> out(static_cast<size_t>(n) + 1, -1.0f);
-    ops().gate_mul(Gating::kSilu, gate.data(), up.data(), n, out.data());
-    EXPECT_EQ(out.back(), -1.0f);
-    ops().gate_mul(Gating::kSilu, gate.data(), up.data(), n, gate.data());
-    for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
-      const double g = -120.0f + 240.0f * static_cast<float>(i) / static_cast<float>(n);
-      const double want = g / (1.0 + std::exp(-g)) * up[i];
-      ASSERT_NEAR(out[i], want, std::fabs(want) * 1e-6 + 1e-34) << "silu at " << g;
-      ASSERT_EQ(gate[i], out[i]);
+double gated(Gating gating, double gate, double up) {
+  const double cube = gate + 0.044715 * gate * gate * gate, clamped = std::min(gate, 7.0);
+  switch (gating) {
+    case Gating::kSilu:
+      break;
+    case Gating::kGeluTanh:  // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), exact where tanh is -1 in double
+      return gate / (1.0 + std::exp(-2.0 * std::sqrt(2.0 / M_PI) * cube)) * up;
+    case Gating::kClampedSwiglu:
+      return clamped / (1.0 + std::exp(-1.702 * clamped)) * (std::clamp(up, -7.0, 7.0) + 1.0);
+  }
+  return gate / (1.0 + std::exp(-gate)) * up;
+}
+
+/// What exp is taken of; its rounding error is relative to this.
+double exponent(Gating gating, double gate) {
+  return gating == Gating::kGeluTanh ? 1.6 * (gate + 0.044715 * gate * gate * gate) : 1.702 * gate;
+}
+
+TEST_P(DenseOpsTest, GatesOverTheWholeRange) {
+  for (const Gating gating : {Gating::kSilu, Gating::kGeluTanh, Gating::kClampedSwiglu}) {
+    for (const int n : {1, 7, 16, 1000, 20011}) {
+      std::vector<float> gate, up = random_activations(n, 12);
+      for (int i = 0; i < n; ++i) gate.push_back(-120.0f + 240.0f * static_cast<float>(i) / static_cast<float>(n));
+      const std::vector<float> before = gate;
+      std::vector<float> out(static_cast<size_t>(n) + 1, -1.0f);
+      ops().gate_mul(gating, gate.data(), up.data(), n, out.data());
+      EXPECT_EQ(out.back(), -1.0f);
+      ops().gate_mul(gating, gate.data(), up.data(), n, gate.data());
+      for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
+        const double g = before[i], want = gated(gating, g, up[i]);
+        const double relative = 1e-6 + 3 * kEpsilon * std::min(90.0, std::fabs(exponent(gating, g)));
+        // The reference's tanh and the sum with 1 cancel where the result is nothing beside g; up + 1 near -1.
+        const double absolute = 1e-13 + (gating == Gating::kClampedSwiglu ? std::fabs(std::min(g, 7.0)) * kEpsilon : 0);
+        ASSERT_NEAR(out[i], want, std::fabs(want) * relative + absolute)
+            << "gating " << static_cast<int>(gating) << " at " << g;
+        ASSERT_EQ(gate[i], out[i]);
+      }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, DenseOpsTest, ::testing::ValuesIn(backends()),
+TEST_P(DenseOpsTest, GatesKeepNaN) {
+  for (const Gating gating : {Gating::kSilu, Gating::kGeluTanh, Gating::kClampedSwiglu}) {
+    std::vector<float> gate(19, 1.0f), up(19, 1.0f), out(19);
+    gate[3] = gate[17] = up[5] = up[18] = NAN;
+    ops().gate_mul(gating, gate.data(), up.data(), 19, out.data());
+    for (size_t i = 0; i < 19; ++i) EXPECT_EQ(std::isnan(out[i]), i == 3 || i == 17 || i == 5 || i == 18) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, DenseOpsTest, ::testing::ValuesIn(testing::backends()),
                          [](const auto& backend) { return backend.param.name; });
 
 }  // namespace

@@ -1,50 +1,35 @@
 #include "kernels/cpu/work_split.h"
 
-#include <algorithm>
-
 #include "kernels/cpu/isa_kernels.h"
 
 namespace vortex::kernels::cpu {
 namespace {
 
-constexpr int64_t kPanelsPerPart = 4;  // fewer, and one panel more or less is felt
-constexpr int64_t kTokensPerPart = 2 * kTokenChunk;
-
-/// The first panel of a span starting at byte `offset` of the whole that starts at or after byte `at`.
-int64_t first_panel(const PanelSpan& span, int64_t offset, int64_t at) {
-  if (at <= offset) return 0;
-  return std::min(span.panels, (at - offset + span.bytes - 1) / span.bytes);
-}
+constexpr int64_t kPanelsPerThread = 4;  // fewer, and one panel more or less is felt
+constexpr int64_t kTokensPerPiece = 2 * kTokenChunk;
 
 }  // namespace
 
-WorkSplit::WorkSplit(std::span<const PanelSpan> spans, int64_t tokens, int threads)
-    : spans_(spans), tokens_(tokens), panel_parts_(threads) {
-  int64_t panels = 0;
-  for (const PanelSpan& span : spans_) {
-    panels += span.panels;
-    total_bytes_ += span.panels * span.bytes;
-  }
-  while (panel_parts_ % 2 == 0 && panels < kPanelsPerPart * panel_parts_ &&
-         tokens_ >= 2 * token_parts_ * kTokensPerPart) {
-    panel_parts_ /= 2;
-    token_parts_ *= 2;
-  }
+void WorkSplit::clear() {
+  runs_.clear();
+  cost_ = 0;
 }
 
-PanelRange WorkSplit::panel_range(int part, size_t index) const {
-  int64_t offset = 0;
-  for (size_t i = 0; i < index; ++i) offset += spans_[i].panels * spans_[i].bytes;
-  const int64_t place = part % panel_parts_;
-  return {first_panel(spans_[index], offset, total_bytes_ * place / panel_parts_),
-          first_panel(spans_[index], offset, total_bytes_ * (place + 1) / panel_parts_)};
+void WorkSplit::add(int64_t panels, int64_t panel_cost) {
+  runs_.push_back({cost_, panels, panel_cost});
+  cost_ += panels * panel_cost;
 }
 
-TokenRange WorkSplit::token_range(int part) const {
-  const int64_t place = part / panel_parts_;
-  const int64_t chunks = (tokens_ + kTokenChunk - 1) / kTokenChunk;
-  return {chunks * place / token_parts_ * kTokenChunk,
-          std::min(tokens_, chunks * (place + 1) / token_parts_ * kTokenChunk)};
+size_t WorkSplit::run_at(int64_t cost) const {
+  const auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), cost, [](int64_t at, const Run& run) { return at < run.begin; });
+  return after == runs_.begin() ? 0 : static_cast<size_t>(after - runs_.begin()) - 1;
+}
+
+int64_t token_pieces(int64_t panels, int64_t tokens, int threads) {
+  int64_t pieces = 1;
+  while (panels * pieces < kPanelsPerThread * threads && tokens >= 2 * pieces * kTokensPerPiece) pieces *= 2;
+  return pieces;
 }
 
 }  // namespace vortex::kernels::cpu

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "kernels/cpu/isa_kernels.h"
@@ -10,51 +10,69 @@
 namespace vortex::kernels::cpu {
 namespace {
 
-/// How often each (product, panel, token) is covered by the parts of a split.
-std::vector<int> coverage(const std::vector<PanelSpan>& spans, int64_t tokens, int threads) {
-  const WorkSplit split(spans, tokens, threads);
-  EXPECT_EQ(split.parts(), threads);
-  std::vector<int> hits;
-  for (size_t product = 0; product < spans.size(); ++product)
-    for (int64_t panel = 0; panel < spans[product].panels; ++panel)
-      for (int64_t token = 0; token < tokens; ++token) {
-        int count = 0;
-        for (int part = 0; part < split.parts(); ++part) {
-          const PanelRange panels = split.panel_range(part, product);
-          const TokenRange range = split.token_range(part);
-          count += panels.begin <= panel && panel < panels.end && range.begin <= token && token < range.end;
-        }
-        hits.push_back(count);
-      }
-  return hits;
+/// (panels, cost of one) of each run.
+using Runs = std::vector<std::pair<int64_t, int64_t>>;
+
+WorkSplit split_of(const Runs& runs) {
+  WorkSplit split;
+  for (const auto& [panels, cost] : runs) split.add(panels, cost);
+  return split;
 }
 
-TEST(WorkSplit, CoversEveryPanelAndTokenOnce) {
-  const std::vector<std::vector<PanelSpan>> lists = {
-      {{1, 100}}, {{72, 2880}, {24, 2880}, {24, 5000}}, {{3, 7}, {1, 1000000}, {5, 64}}};
-  for (const auto& spans : lists)
-    for (const int64_t tokens : {1, 2, 64, 65, 200})
-      for (const int threads : {1, 2, 3, 4, 8, 64})
-        for (const int count : coverage(spans, tokens, threads))
-          ASSERT_EQ(count, 1) << tokens << " tokens, " << threads << " threads";
+TEST(WorkSplit, CoversEveryPanelOnce) {
+  for (const Runs& runs : {Runs{}, Runs{{1, 100}}, Runs{{72, 2880}, {24, 2880}, {24, 5000}},
+                           Runs{{3, 7}, {1, 1000000}, {5, 64}}, Runs(64, {44, 18432})}) {
+    const WorkSplit split = split_of(runs);
+    for (const int parts : {1, 2, 3, 4, 8, 64}) {
+      std::vector<int64_t> next(runs.size());
+      for (int part = 0; part < parts; ++part)
+        split.for_each(part, parts, [&](size_t run, PanelRange panels) {
+          EXPECT_EQ(panels.begin, next[run]) << "part " << part << " of " << parts << ", run " << run;
+          EXPECT_LT(panels.begin, panels.end);
+          next[run] = panels.end;
+        });
+      for (size_t i = 0; i < runs.size(); ++i) EXPECT_EQ(next[i], runs[i].first) << parts << " parts, run " << i;
+    }
+  }
 }
 
-TEST(WorkSplit, SharesBytesNotPanels) {
-  const std::vector<PanelSpan> spans = {{100, 10}, {10, 100}};
-  const WorkSplit split(spans, 1, 2);
+TEST(WorkSplit, SharesCostNotPanels) {
+  const WorkSplit split = split_of({{100, 10}, {10, 100}});
   EXPECT_EQ(split.cost(), 2000);
-  EXPECT_EQ(split.panel_range(0, 0).end, 100);
-  EXPECT_EQ(split.panel_range(0, 1).end, 0);
-  EXPECT_EQ(split.panel_range(1, 1).end, 10);
+  split.for_each(0, 2, [](size_t run, PanelRange panels) {
+    EXPECT_EQ(run, 0u);
+    EXPECT_EQ(panels.end, 100);
+  });
+  split.for_each(1, 2, [](size_t run, PanelRange panels) {
+    EXPECT_EQ(run, 1u);
+    EXPECT_EQ(panels.end - panels.begin, 10);
+  });
 }
 
-TEST(WorkSplit, SplitsTokensInWholeChunksWhenPanelsAreFew) {
-  const std::vector<PanelSpan> spans = {{4, 100}};
-  const WorkSplit split(spans, 300, 4);
-  EXPECT_EQ(split.token_range(0).begin, 0);
-  EXPECT_EQ(split.token_range(0).end % kTokenChunk, 0);
-  EXPECT_LT(split.token_range(0).end, 300);
-  EXPECT_EQ(split.token_range(3).end, 300);
+TEST(WorkSplit, NoPartHasMoreThanItsShareAndOnePanel) {
+  const Runs runs = {{30, 500}, {30, 100}, {30, 1500}, {1, 900}, {200, 20}};
+  const WorkSplit split = split_of(runs);
+  for (int part = 0; part < 7; ++part) {
+    int64_t cost = 0;
+    split.for_each(part, 7,
+                   [&](size_t run, PanelRange panels) { cost += (panels.end - panels.begin) * runs[run].second; });
+    EXPECT_LE(cost, split.cost() / 7 + 1500);
+  }
+}
+
+TEST(WorkSplit, ClearForgetsTheRuns) {
+  WorkSplit split = split_of({{5, 5}});
+  split.clear();
+  EXPECT_EQ(split.cost(), 0);
+  split.for_each(0, 1, [](size_t, PanelRange) { ADD_FAILURE(); });
+}
+
+TEST(TokenPieces, CutsTokensOnlyWhenPanelsAreFew) {
+  EXPECT_EQ(token_pieces(4, 300, 1), 1);
+  EXPECT_EQ(token_pieces(4, 300, 4), 4);
+  EXPECT_EQ(token_pieces(8, 300, 4), 2);
+  EXPECT_EQ(token_pieces(100, 300, 4), 1);
+  EXPECT_EQ(token_pieces(1, 2 * kTokenChunk, 8), 1);
 }
 
 }  // namespace

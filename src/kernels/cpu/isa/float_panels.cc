@@ -46,14 +46,14 @@ void multiply_block(const PanelTask& task, int64_t panel, int64_t token) {
     for (Pair& sum : row) sum = {zero(), zero()};
   const typename Weights::Element* weights[kPanels];
   for (int p = 0; p < kPanels; ++p) weights[p] = panel_at<Weights>(task, panel + p);
-  const float* x = task.x + token * task.cols;
+  const float* x = task.x + token * task.x_stride;
   for (int64_t c = 0; c < task.cols; ++c) {
 #pragma GCC unroll 16
     for (int p = 0; p < kPanels; ++p) {
       const Pair w = Weights::load_pair(weights[p] + c * kWidth);
 #pragma GCC unroll 16
       for (int t = 0; t < kTokens; ++t) {
-        const F32 value = set1(x[t * task.cols + c]);
+        const F32 value = set1(x[t * task.x_stride + c]);
         sums[p][t].low = fma(w.low, value, sums[p][t].low);
         sums[p][t].high = fma(w.high, value, sums[p][t].high);
       }

@@ -70,12 +70,42 @@ void rotate_halves(float* x, const float* cos, const float* sin, int pairs) {
   }
 }
 
-F32 silu(F32 x) { return x / (set1(1.0f) + exp(zero() - x)); }
+/// x / (1 + exp(-z)).
+F32 times_sigmoid(F32 x, F32 z) { return x / (set1(1.0f) + exp(zero() - z)); }
+
+struct Silu {
+  static F32 apply(F32 gate, F32 up) { return times_sigmoid(gate, gate) * up; }
+};
+
+struct GeluTanh {
+  // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2u)), which does not cancel where tanh nears -1.
+  static F32 apply(F32 gate, F32 up) {
+    const F32 slope = fma(gate * gate, set1(2.0f * 0.7978845608f * 0.044715f), set1(2.0f * 0.7978845608f));
+    return times_sigmoid(gate, gate * slope) * up;
+  }
+};
+
+struct ClampedSwiglu {
+  // min and max return their second operand when one is NaN: it must stay NaN.
+  static F32 apply(F32 gate, F32 up) {
+    const F32 g = min(set1(7.0f), gate), u = max(set1(-7.0f), min(set1(7.0f), up));
+    return times_sigmoid(g, set1(1.702f) * g) * (u + set1(1.0f));
+  }
+};
+
+template <class Gate>
+void gate_range(const float* gate, const float* up, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(out + i, Gate::apply(load(gate + i), load(up + i)));
+  if (i == n) return;
+  const int left = static_cast<int>(n - i);
+  store_n(out + i, Gate::apply(load_n(gate + i, left), load_n(up + i, left)), left);
+}
 
 }  // namespace
 
-void quantize_rows(const float* x, int64_t rows, int64_t cols, const QuantizedRows& out) {
-  for (int64_t r = 0; r < rows; ++r, x += cols) {
+void quantize_rows(const float* x, int64_t x_stride, int64_t rows, int64_t cols, const QuantizedRows& out) {
+  for (int64_t r = 0; r < rows; ++r, x += x_stride) {
     for (int64_t g = 0; g < cols / kGroupCols; ++g) {
       const int64_t at = g * rows + r;
       quantize_group(x + g * kGroupCols, out.codes + at * kGroupCols, out.scales + at, out.sums + at);
@@ -105,12 +135,12 @@ void rope_token(float* x, int heads, int head_dim, const float* cos, const float
   }
 }
 
-void silu_mul_range(const float* gate, const float* up, int64_t n, float* out) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(out + i, silu(load(gate + i)) * load(up + i));
-  if (i == n) return;
-  const int left = static_cast<int>(n - i);
-  store_n(out + i, silu(load_n(gate + i, left)) * load_n(up + i, left), left);
+void silu_mul(const float* gate, const float* up, int64_t n, float* out) { gate_range<Silu>(gate, up, n, out); }
+void gelu_tanh_mul(const float* gate, const float* up, int64_t n, float* out) {
+  gate_range<GeluTanh>(gate, up, n, out);
+}
+void clamped_swiglu(const float* gate, const float* up, int64_t n, float* out) {
+  gate_range<ClampedSwiglu>(gate, up, n, out);
 }
 
 }  // namespace vortex::VORTEX_ISA

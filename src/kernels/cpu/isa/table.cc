@@ -18,7 +18,7 @@ constinit const kernels::cpu::IsaKernels kDenseKernels = {
     .quantize_rows = quantize_rows,
     .rms_norm = rms_norm_rows,
     .rope = rope_token,
-    .silu_mul = silu_mul_range,
+    .gate_mul = {silu_mul, gelu_tanh_mul, clamped_swiglu},
 };
 
 }  // namespace vortex::VORTEX_ISA

@@ -1,0 +1,151 @@
+#include "kernels/cpu/grouped_products.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "kernels/cpu/cpu_matrix.h"
+#include "kernels/cpu/panel_layout.h"
+
+namespace vortex::kernels::cpu {
+namespace {
+
+// Float activations of one pass over the weights: they stay in the second-level cache.
+constexpr int64_t kActivationBytes = 192 * 1024;
+constexpr int64_t kTokenAlign = 24;  // a multiple of every float kernel's token block
+
+const CpuMatrix& matrix_of(const Product& product) { return static_cast<const CpuMatrix&>(*product.weight); }
+
+bool any_quantized(std::span<const Product> products) {
+  return std::any_of(products.begin(), products.end(),
+                     [](const Product& p) { return is_quantized(matrix_of(p).dtype()); });
+}
+
+int64_t tokens_a_pass(int64_t cols, bool quantized) {
+  if (quantized) return kTokenChunk;
+  const int64_t fitting = kActivationBytes / (4 * cols);
+  return std::max(kTokenAlign, fitting / kTokenAlign * kTokenAlign);
+}
+
+/// Those of the tokens from `token` on, a multiple of kTokenChunk.
+QuantizedRows from_token(const QuantizedRows& rows, int64_t token, int64_t cols) {
+  const int64_t groups = cols / kGroupCols;
+  return {rows.codes + token * cols, rows.scales + token * groups, rows.sums + token * groups};
+}
+
+template <class Element>
+void grow(std::vector<Element>* buffer, int64_t n) {
+  if (buffer->size() < static_cast<size_t>(n)) buffer->resize(static_cast<size_t>(n));
+}
+
+}  // namespace
+
+void GroupedProducts::run(std::span<const ProductGroup> groups) {
+  collect_inputs(groups);
+  quantize_inputs();
+  split_work();
+  const int parts = pool_->size();
+  if (split_.cost() > kWorthSplitting) return pool_->run([&](int part) { multiply_part(part, parts); });
+  multiply_part(0, 1);
+}
+
+void GroupedProducts::collect_inputs(std::span<const ProductGroup> groups) {
+  inputs_.clear();
+  for (const ProductGroup& group : groups) {
+    if (group.tokens == 0 || group.products.empty()) continue;
+    const int64_t cols = group.products[0].weight->cols();
+    for (const Product& product : group.products)
+      VORTEX_CHECK(product.weight->cols() == cols, "{} and {} columns in one group", product.weight->cols(), cols);
+    inputs_.push_back({&group, cols, {}});
+  }
+}
+
+void GroupedProducts::quantize_inputs() {
+  const int64_t elements = reserve_codes();
+  const auto count = static_cast<int64_t>(chunks_.size());
+  const auto body = [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) quantize_chunk(chunks_[static_cast<size_t>(i)]);
+  };
+  if (elements < kWorthSplitting) return body(0, count, 0);
+  pool_->parallel_ranges(count, 1, body);
+}
+
+/// Gives every input with quantised weights its place in the scratch, and lists its chunks. Returns how many elements
+/// there are to quantise.
+int64_t GroupedProducts::reserve_codes() {
+  chunks_.clear();
+  int64_t total = 0;
+  for (const Input& input : inputs_)
+    if (any_quantized(input.group->products)) total += input.group->tokens * input.cols;
+  grow(&codes_, total);
+  grow(&scales_, total / kGroupCols);
+  grow(&sums_, total / kGroupCols);
+  QuantizedRows free{codes_.data(), scales_.data(), sums_.data()};
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    Input& input = inputs_[i];
+    if (!any_quantized(input.group->products)) continue;
+    input.quantized = free;
+    free = from_token(free, input.group->tokens, input.cols);
+    for (int64_t token = 0; token < input.group->tokens; token += kTokenChunk) chunks_.push_back({i, token});
+  }
+  return total;
+}
+
+void GroupedProducts::quantize_chunk(const Chunk& chunk) const {
+  const Input& input = inputs_[chunk.input];
+  const ProductGroup& group = *input.group;
+  kernels_.quantize_rows(group.x + chunk.token * group.x_stride, group.x_stride,
+                         std::min(kTokenChunk, group.tokens - chunk.token), input.cols,
+                         from_token(input.quantized, chunk.token, input.cols));
+}
+
+void GroupedProducts::split_work() {
+  int64_t panels = 0;
+  for (const Input& input : inputs_)
+    for (const Product& product : input.group->products) panels += matrix_of(product).panels();
+  pieces_.clear();
+  split_.clear();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const ProductGroup& group = *inputs_[i].group;
+    const int64_t pieces = token_pieces(panels, group.tokens, pool_->size());
+    const int64_t chunks = (group.tokens + kTokenChunk - 1) / kTokenChunk;
+    for (int64_t p = 0; p < pieces; ++p) {
+      const int64_t first = chunks * p / pieces * kTokenChunk;
+      const int64_t last = std::min(group.tokens, chunks * (p + 1) / pieces * kTokenChunk);
+      for (const Product& product : group.products) {
+        pieces_.push_back({i, &product, first, last});
+        split_.add(matrix_of(product).panels(), matrix_of(product).panel_bytes() * (last - first));
+      }
+    }
+  }
+}
+
+void GroupedProducts::multiply_part(int part, int parts) const {
+  split_.for_each(part, parts, [&](size_t run, PanelRange panels) { multiply(pieces_[run], panels); });
+}
+
+void GroupedProducts::multiply(const Piece& piece, PanelRange panels) const {
+  const Input& input = inputs_[piece.input];
+  const Product& product = *piece.product;
+  const CpuMatrix& matrix = matrix_of(product);
+  const bool quantized = is_quantized(matrix.dtype());
+  const int64_t first_row = panels.begin * matrix.panel_rows();
+  PanelTask task;
+  task.panels = matrix.panel(panels.begin);
+  task.panel_bytes = matrix.panel_bytes();
+  task.rows = std::min(matrix.rows(), panels.end * matrix.panel_rows()) - first_row;
+  task.cols = matrix.cols();
+  task.x_stride = input.group->x_stride;
+  task.out_stride = product.out_stride;
+  task.bias = product.bias == nullptr ? nullptr : product.bias + first_row;
+  task.accumulate = product.accumulate;
+  const int64_t pass = tokens_a_pass(task.cols, quantized);
+  for (int64_t token = piece.first_token; token < piece.last_token; token += pass) {
+    task.tokens = std::min(pass, piece.last_token - token);
+    task.x = input.group->x + token * task.x_stride;
+    if (quantized) task.quantized = from_token(input.quantized, token, task.cols);
+    task.out = product.out + first_row + token * task.out_stride;
+    matrix.kernel()(task);
+  }
+}
+
+}  // namespace vortex::kernels::cpu
