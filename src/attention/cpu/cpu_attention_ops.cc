@@ -30,14 +30,32 @@ Kernels kernels_for(Isa isa) {
   return portable::attention_kernels();
 }
 
-KvPages kv_pages(const PageView& view) {
-  VORTEX_CHECK(view.fields.size() >= 2, "attention needs fields k and v, got {}", view.fields.size());
-  const FieldView& k = view.fields[0];
-  const FieldView& v = view.fields[1];
+const FieldView& checked_field(const PageView& view, size_t i) {
+  VORTEX_CHECK(view.fields.size() > i, "attention needs field {}, got {} fields", i, view.fields.size());
+  const FieldView& field = view.fields[i];
+  VORTEX_CHECK(field.rows == view.page_tokens, "{} rows in a page of {} tokens", field.rows, view.page_tokens);
+  VORTEX_CHECK(field.dtype == DType::kBF16 || field.dtype == DType::kF32, "dtype {}", dtype_info(field.dtype).name);
+  return field;
+}
+
+KvPages kv_pages(const PageView& view, int latent_rank) {
+  const FieldView& k = checked_field(view, 0);
+  const bool bf16 = k.dtype == DType::kBF16;
+  if (latent_rank > 0) {
+    VORTEX_CHECK(latent_rank <= k.cols, "values of {} columns in latents of {}", latent_rank, k.cols);
+    return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, bf16};
+  }
+  const FieldView& v = checked_field(view, 1);
   VORTEX_CHECK(k.dtype == v.dtype && k.cols == v.cols && k.page_bytes == v.page_bytes, "k and v differ in shape");
-  VORTEX_CHECK(k.rows == view.page_tokens, "{} rows in a page of {} tokens", k.rows, view.page_tokens);
-  VORTEX_CHECK(k.dtype == DType::kBF16 || k.dtype == DType::kF32, "dtype {}", dtype_info(k.dtype).name);
-  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, k.dtype == DType::kBF16};
+  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, v.cols, bf16};
+}
+
+/// Where a token of a kv head lies.
+std::byte* token_row(const PageView& view, const FieldView& field, const TokenSlice& slice, int64_t position,
+                     int head) {
+  const int64_t row_bytes = field.page_bytes / view.page_tokens;
+  return field.page(view.page_id(slice.table, position / view.page_tokens, head)) +
+         position % view.page_tokens * row_bytes;
 }
 
 /// Pages of one row that one thread reads.
@@ -45,6 +63,7 @@ struct DecodeItem {
   int row;
   int first_page;  // within the row
   int pages;
+  bool ends_row;
 };
 
 /// The parts of one row: items [first_item, first_item + items).
@@ -60,74 +79,85 @@ class CpuAttentionOps final : public AttentionOps {
       : pool_(*pool), kernels_(kernels_for(isa)), scratch_(static_cast<size_t>(pool->size())) {}
 
   void store(const PageView& view, const TokenSlice& slice, const float* k, const float* v, int64_t stride) override {
-    kv_pages(view);
+    const FieldView& keys = checked_field(view, 0);
+    const FieldView* values = v == nullptr ? nullptr : &checked_field(view, 1);
     pool_.parallel_ranges(slice.count, kStoreAlign, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
-        store_token(view, view.fields[0], slice, i, k + i * stride);
-        store_token(view, view.fields[1], slice, i, v + i * stride);
+        store_token(view, keys, slice, i, k + i * stride);
+        if (values != nullptr) store_token(view, *values, slice, i, v + i * stride);
       }
     });
   }
 
-  void load(const PageView&, const TokenSlice&, int, float*) override { VORTEX_CHECK(false, "no latent pages"); }
-
-  void prefill_expanded(const PageView&, const TokenSlice&, const AttentionShape&, const ExpandedHeads&, const float*,
-                        int64_t, float*, int64_t) override {
-    VORTEX_CHECK(false, "no latent pages");
+  void load(const PageView& view, const TokenSlice& slice, int cols, float* out) override {
+    const FieldView& field = checked_field(view, 0);
+    VORTEX_CHECK(cols <= field.cols, "{} columns of a field of {}", cols, field.cols);
+    pool_.parallel_ranges(slice.count, kStoreAlign, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) {
+        const std::byte* from = token_row(view, field, slice, slice.first + i, 0);
+        if (field.dtype == DType::kBF16)
+          kernels_.load_bf16_row(reinterpret_cast<const uint16_t*>(from), cols, out + i * cols);
+        else
+          std::memcpy(out + i * cols, from, static_cast<size_t>(cols) * sizeof(float));
+      }
+    });
   }
 
   void prefill(const PageView& view, const TokenSlice& slice, const AttentionShape& shape, const float* q,
                int64_t q_stride, float* out, int64_t out_stride) override {
-    if (slice.count == 0) return;
-    const int group = shape.group;
-    const KvPages kv = kv_pages(view);
+    const PrefillBlock whole{.kv = kv_pages(view, shape.latent_rank),
+                             .group = shape.group,
+                             .q = q,
+                             .q_stride = q_stride,
+                             .out = out,
+                             .out_stride = out_stride};
     list_prefix(view, slice);
     const int64_t pages = static_cast<int64_t>(prefix_.size()) / view.kv_heads;
-    const int64_t block_tokens = tokens_per_block(slice.count, view.kv_heads, group);
-    const int64_t blocks = (slice.count + block_tokens - 1) / block_tokens;
-    pool_.parallel_items(blocks * view.kv_heads, [&](int64_t item, int thread) {
-      // Late blocks see most keys: they go first.
-      const int64_t first = (blocks - 1 - item / view.kv_heads) * block_tokens;
-      const int64_t head = item % view.kv_heads;
-      const int64_t column = head * group * kv.dim;
-      PrefillBlock block{.kv = kv, .pages = prefix_.data() + head * pages, .first = slice.first + first};
-      block.tokens = static_cast<int>(std::min(block_tokens, slice.count - first));
-      block.group = group;
-      block.scale = shape.scale;
-      block.q = q + first * q_stride + column;
-      block.q_stride = q_stride;
-      block.out = out + first * out_stride + column;
-      block.out_stride = out_stride;
-      block.scratch = scratch(thread, prefill_scratch(int64_t{block.tokens} * group, kv.dim));
-      kernels_.prefill_block(block);
+    prefill_heads(slice, shape, whole, view.kv_heads,
+                  [&](int head, PrefillBlock* block) { block->pages = prefix_.data() + head * pages; });
+  }
+
+  void prefill_expanded(const PageView& view, const TokenSlice& slice, const AttentionShape& shape,
+                        const ExpandedHeads& expanded, const float* q, int64_t q_stride, float* out,
+                        int64_t out_stride) override {
+    PrefillBlock whole{.kv = kv_pages(view, shape.latent_rank),
+                       .made_stride = expanded.stride,
+                       .made_keys = expanded.nope,
+                       .group = 1,
+                       .q = q,
+                       .q_stride = q_stride,
+                       .out = out,
+                       .out_stride = out_stride};
+    whole.kv.k += dtype_bytes(view.fields[0].dtype, shape.latent_rank);
+    whole.kv.key_dim += expanded.nope - shape.latent_rank;
+    whole.kv.value_dim = expanded.v_dim;
+    list_prefix(view, slice);
+    prefill_heads(slice, shape, whole, expanded.heads, [&](int head, PrefillBlock* block) {
+      block->pages = prefix_.data();
+      block->made = expanded.data + int64_t{head} * (expanded.nope + expanded.v_dim);
     });
   }
 
   void decode(const PageView& view, const PageList& list, const AttentionShape& shape, const float* q,
               float* out) override {
-    const int group = shape.group;
-    const KvPages kv = kv_pages(view);
+    const KvPages kv = kv_pages(view, shape.latent_rank);
     cut_rows(list, std::max(1, kChunkTokens / view.page_tokens));
-    const int64_t partial_floats = int64_t{group} * partial_stride(kv.dim);
-    const int64_t row_floats = int64_t{group} * kv.dim;
+    const int64_t partial_floats = int64_t{shape.group} * partial_stride(kv.value_dim);
+    const int64_t out_floats = int64_t{shape.group} * kv.value_dim;
     float* partials = partials_.at_least(partial_floats * static_cast<int64_t>(items_.size()));
     pool_.parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
       const DecodeItem& item = items_[static_cast<size_t>(i)];
-      const auto pages = list.row(item.row);
-      const bool ends_row = item.first_page + item.pages == static_cast<int>(pages.size());
-      DecodeChunk chunk{.kv = kv, .pages = pages.data() + item.first_page, .count = item.pages};
-      chunk.last_tokens = ends_row ? list.last_tokens[static_cast<size_t>(item.row)] : view.page_tokens;
-      chunk.q = q + item.row * row_floats;
-      chunk.group = group;
-      chunk.scale = shape.scale;
+      DecodeChunk chunk = chunk_of(view, list, item, shape);
+      chunk.kv = kv;
+      chunk.q = q + int64_t{item.row} * shape.group * kv.key_dim;
       chunk.out = partials + i * partial_floats;
-      chunk.scratch = scratch(thread, decode_scratch(group, kv.dim));
+      chunk.scratch = scratch(thread, decode_scratch(shape.group, kv.key_dim));
       kernels_.decode_chunk(chunk);
 
       DecodeRow& row = rows_[static_cast<size_t>(item.row)];
       if (row.unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        kernels_.merge_chunks(
-            {partials + row.first_item * partial_floats, row.items, group, kv.dim, out + item.row * row_floats});
+        kernels_.merge_chunks({partials + row.first_item * partial_floats, row.items, shape.group, kv.value_dim,
+                               out + item.row * out_floats});
     });
   }
 
@@ -138,16 +168,53 @@ class CpuAttentionOps final : public AttentionOps {
 
   void store_token(const PageView& view, const FieldView& field, const TokenSlice& slice, int64_t i,
                    const float* from) const {
-    const int64_t position = slice.first + i;
-    const int64_t row_bytes = field.page_bytes / view.page_tokens;
     for (int h = 0; h < view.kv_heads; ++h, from += field.cols) {
-      std::byte* to = field.page(view.page_id(slice.table, position / view.page_tokens, h)) +
-                      position % view.page_tokens * row_bytes;
+      std::byte* to = token_row(view, field, slice, slice.first + i, h);
       if (field.dtype == DType::kBF16)
         kernels_.store_bf16_row(from, field.cols, reinterpret_cast<uint16_t*>(to));
       else
-        std::memcpy(to, from, static_cast<size_t>(row_bytes));
+        std::memcpy(to, from, static_cast<size_t>(field.cols) * sizeof(float));
     }
+  }
+
+  /// What the list and the shape say of an item. A sink takes its weight once: in the first chunk of the row.
+  static DecodeChunk chunk_of(const PageView& view, const PageList& list, const DecodeItem& item,
+                              const AttentionShape& shape) {
+    const auto row = static_cast<size_t>(item.row);
+    const bool starts_row = item.first_page == 0;
+    DecodeChunk chunk{.pages = list.row(item.row).data() + item.first_page, .count = item.pages};
+    chunk.skip_tokens = starts_row && !list.skip_tokens.empty() ? list.skip_tokens[row] : 0;
+    chunk.last_tokens = item.ends_row ? list.last_tokens[row] : view.page_tokens;
+    chunk.group = shape.group;
+    chunk.scale = shape.scale;
+    if (starts_row && shape.sinks != nullptr) chunk.sinks = shape.sinks + item.row % view.kv_heads * shape.group;
+    return chunk;
+  }
+
+  /// Cuts the queries of `whole` into blocks of one head's consecutive tokens; `aim` sets where a head's keys are.
+  template <class Aim>
+  void prefill_heads(const TokenSlice& slice, const AttentionShape& shape, const PrefillBlock& whole, int heads,
+                     Aim aim) {
+    const int64_t block_tokens = tokens_per_block(slice.count, heads, whole.group);
+    const int64_t blocks = (slice.count + block_tokens - 1) / block_tokens;
+    const KvPages& kv = whole.kv;
+    pool_.parallel_items(blocks * heads, [&](int64_t item, int thread) {
+      // Late blocks see most keys: they go first.
+      const int64_t first = (blocks - 1 - item / heads) * block_tokens;
+      const int head = static_cast<int>(item % heads);
+      const int64_t first_head = int64_t{head} * whole.group;
+      PrefillBlock block = whole;
+      block.first = slice.first + first;
+      block.tokens = static_cast<int>(std::min(block_tokens, slice.count - first));
+      block.window = shape.window;
+      block.scale = shape.scale;
+      block.sinks = shape.sinks == nullptr ? nullptr : shape.sinks + first_head;
+      block.q += first * whole.q_stride + first_head * kv.key_dim;
+      block.out += first * whole.out_stride + first_head * kv.value_dim;
+      block.scratch = scratch(thread, prefill_scratch(int64_t{block.tokens} * block.group, kv.key_dim, kv.value_dim));
+      aim(head, &block);
+      kernels_.prefill_block(block);
+    });
   }
 
   /// Page ids of every kv head from position 0 to the end of the slice.
@@ -175,7 +242,7 @@ class CpuAttentionOps final : public AttentionOps {
       DecodeRow& row = rows_[static_cast<size_t>(r)];
       row.first_item = static_cast<int64_t>(items_.size());
       for (int first = 0; first < pages; first += chunk_pages)
-        items_.push_back({r, first, std::min(chunk_pages, pages - first)});
+        items_.push_back({r, first, std::min(chunk_pages, pages - first), first + chunk_pages >= pages});
       row.items = static_cast<int>(static_cast<int64_t>(items_.size()) - row.first_item);
       row.unfinished.store(row.items, std::memory_order_relaxed);
     }

@@ -27,7 +27,8 @@ struct Tile {
 /// Walks the tokens of a chunk.
 class Cursor {
  public:
-  explicit Cursor(const DecodeChunk& chunk) : chunk_(chunk), row_bytes_(chunk.kv.page_bytes / chunk.kv.page_tokens) {}
+  explicit Cursor(const DecodeChunk& chunk)
+      : chunk_(chunk), row_bytes_(chunk.kv.page_bytes / chunk.kv.page_tokens), token_(chunk.skip_tokens) {}
 
   void fill(Tile* tile) {
     int n = 0;
@@ -48,7 +49,7 @@ class Cursor {
   const DecodeChunk& chunk_;
   const int64_t row_bytes_;
   int page_ = 0;
-  int token_ = 0;
+  int token_;
 };
 
 template <class T>
@@ -65,13 +66,13 @@ void prefetch_rows(const std::byte* base, const Tile& tile, int token, int count
 template <class T, int H>
 F32 score_lanes(const KvPages& kv, const Tile& tile, int t, const float* q) {
   constexpr int kTokens = kLanes / H;
-  const int stride = padded_dim(kv.dim);
+  const int stride = padded_dim(kv.key_dim);
   const T* k[kTokens];
   for (int i = 0; i < kTokens; ++i) k[i] = row_at<T>(kv.k, tile.offset[t + i]);
   F32 sums[kLanes];
   for (F32& s : sums) s = zero();
   int d = 0;
-  for (; d + kLanes <= kv.dim; d += kLanes) {
+  for (; d + kLanes <= kv.key_dim; d += kLanes) {
     F32 keys[kTokens];
 #pragma GCC unroll 16
     for (int i = 0; i < kTokens; ++i) keys[i] = load_row(k[i] + d);
@@ -82,9 +83,9 @@ F32 score_lanes(const KvPages& kv, const Tile& tile, int t, const float* q) {
       for (int i = 0; i < kTokens; ++i) sums[h * kTokens + i] = fma(query, keys[i], sums[h * kTokens + i]);
     }
   }
-  if (d < kv.dim) {
+  if (d < kv.key_dim) {
     for (int i = 0; i < kTokens; ++i) {
-      const F32 keys = load_row_n(k[i] + d, kv.dim - d);
+      const F32 keys = load_row_n(k[i] + d, kv.key_dim - d);
       for (int h = 0; h < H; ++h) sums[h * kTokens + i] = fma(load(q + h * stride + d), keys, sums[h * kTokens + i]);
     }
   }
@@ -95,7 +96,7 @@ template <class T, int H>
 void score_heads(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* q, float* scores) {
   constexpr int kTokens = kLanes / H;
   for (int t = 0; t < tile.tokens; t += kTokens) {
-    if (prefetch) prefetch_rows(kv.k, *prefetch, t, kTokens, kv.dim * static_cast<int>(sizeof(T)));
+    if (prefetch) prefetch_rows(kv.k, *prefetch, t, kTokens, kv.key_dim * static_cast<int>(sizeof(T)));
     float lanes_out[kLanes];
     store(lanes_out, score_lanes<T, H>(kv, tile, t, q));
     for (int h = 0; h < H; ++h)
@@ -106,14 +107,14 @@ void score_heads(const KvPages& kv, const Tile& tile, const Tile* prefetch, cons
 /// Adds weights * v to kVectors vectors of H heads from column d on.
 template <class T, int H, int kVectors>
 void add_values(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* weights, int d, float* out) {
-  const int stride = partial_stride(kv.dim);
+  const int stride = partial_stride(kv.value_dim);
   F32 sums[H][kVectors];
 #pragma GCC unroll 16
   for (int h = 0; h < H; ++h)
 #pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) sums[h][i] = load(out + h * stride + d + i * kLanes);
   for (int t = 0; t < tile.tokens; ++t) {
-    if (prefetch) prefetch_rows(kv.v, *prefetch, t, 1, kv.dim * static_cast<int>(sizeof(T)));
+    if (prefetch) prefetch_rows(kv.v, *prefetch, t, 1, kv.value_dim * static_cast<int>(sizeof(T)));
     const T* v = row_at<T>(kv.v, tile.offset[t]) + d;
     F32 values[kVectors];
 #pragma GCC unroll 16
@@ -135,10 +136,11 @@ void add_values(const KvPages& kv, const Tile& tile, const Tile* prefetch, const
 template <class T, int H>
 void add_tail_values(const KvPages& kv, const Tile& tile, const float* weights, int d, float* out) {
   for (int h = 0; h < H; ++h) {
-    float* at = out + h * partial_stride(kv.dim) + d;
+    float* at = out + h * partial_stride(kv.value_dim) + d;
     F32 sum = load(at);
     for (int t = 0; t < tile.tokens; ++t)
-      sum = fma(set1(weights[h * kDecodeTile + t]), load_row_n(row_at<T>(kv.v, tile.offset[t]) + d, kv.dim - d), sum);
+      sum = fma(set1(weights[h * kDecodeTile + t]), load_row_n(row_at<T>(kv.v, tile.offset[t]) + d, kv.value_dim - d),
+                sum);
     store(at, sum);
   }
 }
@@ -147,10 +149,10 @@ template <class T, int H>
 void add_heads(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* weights, float* out) {
   constexpr int kVectors = kSums / H;
   int d = 0;
-  for (; d + kVectors * kLanes <= kv.dim; d += kVectors * kLanes)
+  for (; d + kVectors * kLanes <= kv.value_dim; d += kVectors * kLanes)
     add_values<T, H, kVectors>(kv, tile, d == 0 ? prefetch : nullptr, weights, d, out);
-  for (; d + kLanes <= kv.dim; d += kLanes) add_values<T, H, 1>(kv, tile, nullptr, weights, d, out);
-  if (d < kv.dim) add_tail_values<T, H>(kv, tile, weights, d, out);
+  for (; d + kLanes <= kv.value_dim; d += kLanes) add_values<T, H, 1>(kv, tile, nullptr, weights, d, out);
+  if (d < kv.value_dim) add_tail_values<T, H>(kv, tile, weights, d, out);
 }
 
 /// Calls f<4>, f<2>, f<1> on as many heads as are left, largest first.
@@ -191,22 +193,23 @@ void softmax_tile(float* scores, int tokens, int dim, float* out) {
   sum_so_far += reduce_add(total);
 }
 
+/// A sink is a token of a row's first chunk that has a score and no value.
 void start_row(const DecodeChunk& chunk, int g, float* q) {
-  const int padded = padded_dim(chunk.kv.dim);
-  float* out = chunk.out + g * partial_stride(chunk.kv.dim);
-  for (int d = 0; d < padded; ++d) {
-    q[d] = d < chunk.kv.dim ? chunk.q[g * chunk.kv.dim + d] * chunk.scale : 0.0f;
-    out[d] = 0.0f;
-  }
-  out[padded] = kMinusInfinity;
-  out[padded + 1] = 0.0f;
+  const int dim = chunk.kv.key_dim;
+  for (int d = 0; d < padded_dim(dim); ++d) q[d] = d < dim ? chunk.q[g * dim + d] * chunk.scale : 0.0f;
+  const int padded = padded_dim(chunk.kv.value_dim);
+  float* out = chunk.out + g * partial_stride(chunk.kv.value_dim);
+  for (int d = 0; d < padded; ++d) out[d] = 0.0f;
+  out[padded] = chunk.sinks != nullptr ? chunk.sinks[g] : kMinusInfinity;
+  out[padded + 1] = chunk.sinks != nullptr ? 1.0f : 0.0f;
 }
 
 template <class T>
 void decode_tiles(const DecodeChunk& chunk) {
   const KvPages& kv = chunk.kv;
-  const int q_stride = padded_dim(kv.dim);
-  const int out_stride = partial_stride(kv.dim);
+  const bool own_values = kv.v != kv.k;  // else reading the keys has brought them
+  const int q_stride = padded_dim(kv.key_dim);
+  const int out_stride = partial_stride(kv.value_dim);
   float* q = chunk.scratch;
   float* scores = q + chunk.group * q_stride;
   for (int g = 0; g < chunk.group; ++g) start_row(chunk, g, q + g * q_stride);
@@ -222,9 +225,10 @@ void decode_tiles(const DecodeChunk& chunk) {
       score_heads<T, H>(kv, tile, g == 0 ? &next : nullptr, q + g * q_stride, scores + g * kDecodeTile);
     });
     for (int g = 0; g < chunk.group; ++g)
-      softmax_tile(scores + g * kDecodeTile, tile.tokens, kv.dim, chunk.out + g * out_stride);
+      softmax_tile(scores + g * kDecodeTile, tile.tokens, kv.value_dim, chunk.out + g * out_stride);
     for_heads(chunk.group, [&]<int H>(int g) {
-      add_heads<T, H>(kv, tile, g == 0 ? &next : nullptr, scores + g * kDecodeTile, chunk.out + g * out_stride);
+      add_heads<T, H>(kv, tile, g == 0 && own_values ? &next : nullptr, scores + g * kDecodeTile,
+                      chunk.out + g * out_stride);
     });
   }
 }

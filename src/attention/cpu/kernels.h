@@ -9,28 +9,31 @@
 
 namespace vortex::attention {
 
-/// Fields k and v of one layer. Both have the same shape and dtype.
+/// Keys and values of one layer: fields k and v, or latents, whose values are the first columns of the keys' memory.
 struct KvPages {
   const std::byte* k = nullptr;
   const std::byte* v = nullptr;
-  int64_t page_bytes = 0;
+  int64_t page_bytes = 0;  // of each
   int page_tokens = 0;
-  int dim = 0;
+  int key_dim = 0;
+  int value_dim = 0;
   bool bf16 = true;  // else float32
 };
 
 /// Some pages of one row. The result is a partial softmax: for each head g, out[g] = sum of exp(score - max) v
-/// [stride floats apart], and after its `dim` rounded up to kMaxLanes floats come that max and the sum of the weights.
+/// [stride floats apart], and after value_dim rounded up to kMaxLanes floats come that max and the sum of the weights.
 struct DecodeChunk {
   KvPages kv;
   const PageId* pages = nullptr;
   int count = 0;
+  int skip_tokens = 0;       // tokens of the first page that do not count
   int last_tokens = 0;       // tokens of the last page that count
-  const float* q = nullptr;  // [group, dim]
+  const float* q = nullptr;  // [group, key_dim]
   int group = 0;
   float scale = 1.0f;
-  float* out = nullptr;      // [group, partial_stride(dim)]
-  float* scratch = nullptr;  // decode_scratch(group, dim) floats
+  const float* sinks = nullptr;  // [group], null: none
+  float* out = nullptr;          // [group, partial_stride(value_dim)]
+  float* scratch = nullptr;      // decode_scratch(group, key_dim) floats
 };
 
 /// Joins `count` partial results of one row, in order: out [group, dim].
@@ -46,15 +49,22 @@ struct MergeChunks {
 struct PrefillBlock {
   KvPages kv;
   const PageId* pages = nullptr;  // of this kv head, from position 0
-  int64_t first = 0;              // position of the first query token
+  /// Of a head's expanded latents, null: keys and values are as kv says. Else a token's key is its first `made_keys`
+  /// floats here and then the columns that kv.k points to; its value is what follows here.
+  const float* made = nullptr;
+  int64_t made_stride = 0;
+  int made_keys = 0;
+  int64_t first = 0;  // position of the first query token
   int tokens = 0;
   int group = 0;
+  int window = 0;  // tokens a query sees, 0: all
   float scale = 1.0f;
-  const float* q = nullptr;  // [tokens, group, dim], tokens q_stride floats apart
+  const float* sinks = nullptr;  // [group], null: none
+  const float* q = nullptr;      // [tokens, group, key_dim], tokens q_stride floats apart
   int64_t q_stride = 0;
-  float* out = nullptr;
+  float* out = nullptr;  // [tokens, group, value_dim]
   int64_t out_stride = 0;
-  float* scratch = nullptr;  // prefill_scratch(tokens * group, dim) floats
+  float* scratch = nullptr;  // prefill_scratch(tokens * group, key_dim, value_dim) floats
 };
 
 constexpr int kMaxLanes = 16;      // floats in the widest vector
@@ -66,14 +76,15 @@ constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans,
 static constexpr int padded_dim(int dim) { return (dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes; }
 static constexpr int partial_stride(int dim) { return padded_dim(dim) + kMaxLanes; }
 static constexpr int64_t decode_scratch(int group, int dim) { return int64_t{group} * (padded_dim(dim) + kDecodeTile); }
-static constexpr int64_t prefill_scratch(int64_t rows, int dim) {
-  const int64_t padded_rows = rows + kMaxPanelRows;
-  return padded_rows * (2 * padded_dim(dim) + 2) + 2 * kKeyBlock * padded_dim(dim) + kKeyBlock * kMaxPanelRows;
+static constexpr int64_t prefill_scratch(int64_t rows, int key_dim, int value_dim) {
+  const int64_t columns = padded_dim(key_dim) + padded_dim(value_dim);
+  return (rows + kMaxPanelRows) * (columns + 2) + kKeyBlock * (columns + kMaxPanelRows);
 }
 
 struct Kernels {
   int panel_rows;  // prefill blocks do best with a multiple of this many rows (tokens * group)
   void (*store_bf16_row)(const float* from, int n, uint16_t* to);
+  void (*load_bf16_row)(const uint16_t* from, int n, float* to);
   void (*decode_chunk)(const DecodeChunk& chunk);
   void (*merge_chunks)(const MergeChunks& merge);
   void (*prefill_block)(const PrefillBlock& block);
@@ -85,6 +96,7 @@ struct Kernels {
   namespace vortex::isa {                                      \
   extern const int kPanelRows;                                 \
   void store_bf16_row(const float* from, int n, uint16_t* to); \
+  void load_bf16_row(const uint16_t* from, int n, float* to);  \
   void decode_chunk(const attention::DecodeChunk& chunk);      \
   void merge_chunks(const attention::MergeChunks& merge);      \
   void prefill_block(const attention::PrefillBlock& block);    \

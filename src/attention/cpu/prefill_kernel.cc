@@ -16,6 +16,8 @@ using attention::padded_dim;
 using attention::PrefillBlock;
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
+// The maximum of no scores: finite, so that a row may meet a block whose keys are all hidden from it.
+constexpr float kLowest = -__FLT_MAX__;
 // A register tile: kTileM broadcast values times kTileVectors vectors of rows. 12 sums, 3 operands and a broadcast
 // fill 16 registers; 24 sums suit the 32 of AVX-512.
 constexpr int kTileVectors = 3;
@@ -25,27 +27,34 @@ static_assert(kRows <= kMaxPanelRows && kKeyBlock % kTileM == 0 && attention::kM
 
 /// The part of the scratch memory that belongs to one panel of kRows query rows.
 struct Panel {
-  float* q;    // [padded dim, kRows]
-  float* out;  // [padded dim, kRows]
+  float* q;    // [padded key_dim, kRows]
+  float* out;  // [padded value_dim, kRows]
   float* max;  // [kRows]
   float* sum;  // [kRows]
 };
 
 struct Workspace {
   Workspace(const PrefillBlock& block)
-      : dim(padded_dim(block.kv.dim)),
+      : key_dim(padded_dim(block.kv.key_dim)),
+        value_dim(padded_dim(block.kv.value_dim)),
+        shared(block.made == nullptr && block.kv.v == block.kv.k),
+        value_stride(shared ? key_dim : value_dim),
         keys(block.scratch),
-        values(keys + kKeyBlock * dim),
-        scores(values + kKeyBlock * dim),
+        values(shared ? keys : keys + kKeyBlock * key_dim),
+        scores(keys + kKeyBlock * (key_dim + value_dim)),
         panels(scores + kKeyBlock * kRows) {}
   Panel panel(int i) const {
-    float* at = panels + int64_t{i} * kRows * (2 * dim + 2);
-    return {at, at + dim * kRows, at + 2 * dim * kRows, at + (2 * dim + 1) * kRows};
+    float* at = panels + int64_t{i} * kRows * (key_dim + value_dim + 2);
+    float* out = at + key_dim * kRows;
+    float* max = out + value_dim * kRows;
+    return {at, out, max, max + kRows};
   }
 
-  int dim;
-  float* keys;    // [kKeyBlock, dim]
-  float* values;  // [kKeyBlock, dim]
+  int key_dim, value_dim;
+  bool shared;  // values are columns of the keys
+  int value_stride;
+  float* keys;    // [kKeyBlock, key_dim]
+  float* values;  // [kKeyBlock, value_stride]
   float* scores;  // [kKeyBlock, kRows]
   float* panels;
 };
@@ -76,15 +85,31 @@ void multiply_tile(const float* a, int64_t a_m, int64_t a_k, int depth, const fl
     for (int j = 0; j < kTileVectors; ++j) store(c + m * kRows + j * kLanes, sums[m][j]);
 }
 
-template <class T>
-void widen_row(const T* from, int n, int padded, float* to) {
-  int d = 0;
-  for (; d + kLanes <= n; d += kLanes) store(to + d, load_row(from + d));
-  if (d < n) store(to + d, load_row_n(from + d, n - d));
-  for (d = (n + kLanes - 1) / kLanes * kLanes; d < padded; d += kLanes) store(to + d, zero());
+void clear(float* from, float* end) {
+  for (; from < end; ++from) *from = 0.0f;
 }
 
-/// k and v of `count` positions from `begin` on as float32, zeros up to a whole register tile.
+/// Key and value of token `i` of a key block as float32; `offset` is where the token lies in a field.
+template <class T>
+void gather_token(const PrefillBlock& block, int64_t position, int64_t offset, int i, const Workspace& work) {
+  const auto& kv = block.kv;
+  const T* stored = reinterpret_cast<const T*>(kv.k + offset);
+  float* key = work.keys + i * work.key_dim;
+  float* value = work.values + i * work.value_stride;
+  if (block.made != nullptr) {
+    const float* made = block.made + position * block.made_stride;
+    widen_row(made, block.made_keys, key);
+    widen_row(stored, kv.key_dim - block.made_keys, key + block.made_keys);
+    widen_row(made + block.made_keys, kv.value_dim, value);
+  } else {
+    widen_row(stored, kv.key_dim, key);
+    if (!work.shared) widen_row(reinterpret_cast<const T*>(kv.v + offset), kv.value_dim, value);
+  }
+  clear(key + kv.key_dim, key + work.key_dim);
+  if (!work.shared) clear(value + kv.value_dim, value + work.value_dim);
+}
+
+/// Keys and values of `count` positions from `begin` on, zeros up to a whole register tile.
 template <class T>
 void gather_keys(const PrefillBlock& block, int64_t begin, int count, const Workspace& work) {
   const auto& kv = block.kv;
@@ -93,25 +118,26 @@ void gather_keys(const PrefillBlock& block, int64_t begin, int count, const Work
     const int64_t position = begin + i;
     const int64_t offset =
         block.pages[position / kv.page_tokens] * kv.page_bytes + position % kv.page_tokens * row_bytes;
-    widen_row(reinterpret_cast<const T*>(kv.k + offset), kv.dim, work.dim, work.keys + i * work.dim);
-    widen_row(reinterpret_cast<const T*>(kv.v + offset), kv.dim, work.dim, work.values + i * work.dim);
+    gather_token<T>(block, position, offset, i, work);
   }
-  for (int i = count; i % kTileM != 0; ++i)
-    for (int d = 0; d < work.dim; ++d) work.keys[i * work.dim + d] = 0.0f;
+  for (int i = count; i % kTileM != 0; ++i) clear(work.keys + i * work.key_dim, work.keys + (i + 1) * work.key_dim);
 }
 
-/// Rows beyond the block's stay zero: they are computed and thrown away.
+/// Rows beyond the block's stay zero: they are computed and thrown away. A sink is a score without a value.
 void start_panel(const PrefillBlock& block, int first_row, const Workspace& work, const Panel& panel) {
   const int rows = block.tokens * block.group;
-  for (int i = 0; i < work.dim * kRows; ++i) panel.q[i] = panel.out[i] = 0.0f;
+  const int dim = block.kv.key_dim;
+  clear(panel.q, panel.q + work.key_dim * kRows);
+  clear(panel.out, panel.out + work.value_dim * kRows);
   for (int r = 0; r < kRows; ++r) {
-    panel.max[r] = kMinusInfinity;
-    panel.sum[r] = 0.0f;
+    const float* sink = block.sinks != nullptr ? block.sinks + (first_row + r) % block.group : nullptr;
+    panel.max[r] = sink != nullptr ? *sink : kLowest;
+    panel.sum[r] = sink != nullptr ? 1.0f : 0.0f;
   }
   for (int r = 0; r < kRows && first_row + r < rows; ++r) {
     const int row = first_row + r;
-    const float* q = block.q + row / block.group * block.q_stride + row % block.group * block.kv.dim;
-    for (int d = 0; d < block.kv.dim; ++d) panel.q[d * kRows + r] = q[d] * block.scale;
+    const float* q = block.q + row / block.group * block.q_stride + row % block.group * dim;
+    for (int d = 0; d < dim; ++d) panel.q[d * kRows + r] = q[d] * block.scale;
   }
 }
 
@@ -120,6 +146,14 @@ void mask_future(const PrefillBlock& block, int first_row, int64_t begin, int ke
   for (int i = 0; i < keys; ++i) {
     const int64_t hidden = (begin + i - block.first) * block.group - first_row;
     for (int r = 0; r < hidden && r < kRows; ++r) scores[i * kRows + r] = kMinusInfinity;
+  }
+}
+
+/// Rows whose window has moved past a key are the last ones of the panel.
+void mask_past(const PrefillBlock& block, int first_row, int64_t begin, int keys, float* scores) {
+  for (int i = 0; i < keys; ++i) {
+    const int64_t seeing = (begin + i + block.window - block.first) * block.group - first_row;
+    for (int64_t r = seeing > 0 ? seeing : 0; r < kRows; ++r) scores[i * kRows + r] = kMinusInfinity;
   }
 }
 
@@ -154,26 +188,37 @@ void softmax_panel(const Panel& panel, int keys, float* scores, F32* factors) {
 void attend_panel(const PrefillBlock& block, int first_row, int64_t begin, int keys, const Workspace& work,
                   const Panel& panel) {
   for (int i = 0; i < keys; i += kTileM)
-    multiply_tile<false>(work.keys + i * work.dim, work.dim, 1, work.dim, panel.q, nullptr, work.scores + i * kRows);
+    multiply_tile<false>(work.keys + i * work.key_dim, work.key_dim, 1, work.key_dim, panel.q, nullptr,
+                         work.scores + i * kRows);
   mask_future(block, first_row, begin, keys, work.scores);
+  if (block.window > 0) mask_past(block, first_row, begin, keys, work.scores);
   F32 factors[kTileVectors];
   softmax_panel(panel, keys, work.scores, factors);
-  for (int d = 0; d < work.dim; d += kTileM)
-    multiply_tile<true>(work.values + d, 1, work.dim, keys, work.scores, factors, panel.out + d * kRows);
+  for (int d = 0; d < work.value_dim; d += kTileM)
+    multiply_tile<true>(work.values + d, 1, work.value_stride, keys, work.scores, factors, panel.out + d * kRows);
 }
 
 void finish_panel(const PrefillBlock& block, int first_row, const Panel& panel) {
   const int rows = block.tokens * block.group - first_row;
+  const int dim = block.kv.value_dim;
   for (int r = 0; r < kRows && r < rows; ++r) {
     const int row = first_row + r;
-    float* out = block.out + row / block.group * block.out_stride + row % block.group * block.kv.dim;
-    for (int d = 0; d < block.kv.dim; ++d) out[d] = panel.out[d * kRows + r] / panel.sum[r];
+    float* out = block.out + row / block.group * block.out_stride + row % block.group * dim;
+    for (int d = 0; d < dim; ++d) out[d] = panel.out[d * kRows + r] / panel.sum[r];
   }
 }
 
-int64_t last_position(const PrefillBlock& block, int first_row) {
+/// The first key that a row sees; later rows see none before it.
+int64_t first_key(const PrefillBlock& block, int row) {
+  const int64_t key = block.first + row / block.group + 1 - block.window;
+  return block.window > 0 && key > 0 ? key : 0;
+}
+
+/// How many keys from `begin` on the rows of a panel see, at most.
+int64_t keys_seen(const PrefillBlock& block, int first_row, int64_t begin) {
+  if (first_key(block, first_row) >= begin + kKeyBlock) return 0;
   const int last_token = (first_row + kRows - 1) / block.group;
-  return block.first + (last_token < block.tokens ? last_token : block.tokens - 1);
+  return block.first + (last_token < block.tokens ? last_token : block.tokens - 1) + 1 - begin;
 }
 
 template <class T>
@@ -182,11 +227,11 @@ void attend_block(const PrefillBlock& block) {
   const int rows = block.tokens * block.group;
   for (int row = 0; row < rows; row += kRows) start_panel(block, row, work, work.panel(row / kRows));
   const int64_t end = block.first + block.tokens;
-  for (int64_t begin = 0; begin < end; begin += kKeyBlock) {
+  for (int64_t begin = first_key(block, 0) / kKeyBlock * kKeyBlock; begin < end; begin += kKeyBlock) {
     const int count = end - begin < kKeyBlock ? static_cast<int>(end - begin) : kKeyBlock;
     gather_keys<T>(block, begin, count, work);
     for (int row = 0; row < rows; row += kRows) {
-      const int64_t seen = last_position(block, row) + 1 - begin;
+      const int64_t seen = keys_seen(block, row, begin);
       const int keys = seen < count ? static_cast<int>(seen) : count;
       if (keys > 0) attend_panel(block, row, begin, keys, work, work.panel(row / kRows));
     }

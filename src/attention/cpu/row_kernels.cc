@@ -1,6 +1,6 @@
-// Compiled once per instruction set.
+// Rows from and to bfloat16, and the table of all kernels. Compiled once per instruction set.
 #include "attention/cpu/kernels.h"
-#include "kernels/cpu/simd/simd.h"
+#include "attention/cpu/rows.h"
 
 namespace vortex::VORTEX_ISA {
 
@@ -13,8 +13,10 @@ void store_bf16_row(const float* from, int n, uint16_t* to) {
   for (int j = 0; i < n; ++i, ++j) to[i] = tail[j];
 }
 
+void load_bf16_row(const uint16_t* from, int n, float* to) { widen_row(from, n, to); }
+
 attention::Kernels attention_kernels() {
-  return {kPanelRows, store_bf16_row, decode_chunk, merge_chunks, prefill_block};
+  return {kPanelRows, store_bf16_row, load_bf16_row, decode_chunk, merge_chunks, prefill_block};
 }
 
 }  // namespace vortex::VORTEX_ISA
