@@ -9,6 +9,7 @@
 #include "engine/flow_setup.h"
 #include "engine/step_plan.h"
 #include "engine/synthetic_context.h"
+#include "model/kv_fields.h"
 
 namespace vortex {
 namespace {
@@ -70,7 +71,7 @@ kv::KvLayout EngineCore::layout() const {
   kv::KvLayout layout{.kv_heads = config().kv_heads, .page_tokens = page_tokens};
   layout.slab_tokens = options_.page_size > 0 ? static_cast<int>(options_.page_size) : page_tokens;
   for (int i = 0; i < config().layers; ++i) {
-    auto& fields = layout.layer_fields.emplace_back(model_.decoder->kv_fields(page_tokens, model_.kv_dtype));
+    auto& fields = layout.layer_fields.emplace_back(model::kv_fields(config(), page_tokens, model_.kv_dtype));
     if (flow_ == nullptr || !sparsity_.layers[static_cast<size_t>(i)]) continue;
     fields.insert(fields.end(), flow_->fields().begin(), flow_->fields().end());
   }
@@ -94,7 +95,7 @@ Status EngineCore::allocate_pages() {
                    fmt::format("{} is not a multiple of the block size {}", pages.slab_tokens, pages.page_tokens), ""};
     }
     pages.page_tokens = pages.slab_tokens;  // dense: nothing depends on the block size
-    for (auto& fields : pages.layer_fields) fields = model_.decoder->kv_fields(pages.page_tokens, fields[0].dtype);
+    for (auto& fields : pages.layer_fields) fields = model::kv_fields(config(), pages.page_tokens, fields[0].dtype);
   }
   report_template_.page_size = pages.page_tokens;
   const int64_t slab_bytes = pages.slab_bytes();

@@ -9,6 +9,7 @@
 #include "engine/selection_controls.h"
 #include "engine/step_plan.h"
 #include "flow/flow.h"
+#include "model/kv_fields.h"
 #include "sample/sampler.h"
 #include "text/incremental_decoder.h"
 
@@ -165,7 +166,7 @@ int64_t FlowLab::metadata_bytes_per_page(size_t variant) const {
 
 int64_t FlowLab::kv_bytes_per_page(size_t variant) const {
   int64_t bytes = 0;
-  for (const FieldSpec& field : model_.decoder->kv_fields(runners_[variant].lens->page_tokens, model_.kv_dtype))
+  for (const FieldSpec& field : model::kv_fields(config(), runners_[variant].lens->page_tokens, model_.kv_dtype))
     bytes += field.page_bytes();
   return bytes;
 }
@@ -178,7 +179,7 @@ Status FlowLab::reserve(int64_t prompt, int64_t generated) {
   const int64_t slabs = (tokens + slab_tokens_ - 1) / slab_tokens_;
   kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = slab_tokens_, .page_tokens = slab_tokens_};
   layout.layer_fields.assign(static_cast<size_t>(config().layers),
-                             model_.decoder->kv_fields(slab_tokens_, model_.kv_dtype));
+                             model::kv_fields(config(), slab_tokens_, model_.kv_dtype));
   const int64_t bytes = slabs * layout.slab_bytes();
   const int64_t most = options_.kv_cache_memory_bytes > 0 ? options_.kv_cache_memory_bytes
                                                           : static_cast<int64_t>(memory_limit_bytes() / 2);

@@ -60,11 +60,6 @@ Status Decoder::load_layer(const LoadContext& context, int index) {
   return {};
 }
 
-std::vector<FieldSpec> Decoder::kv_fields(int page_tokens, DType dtype) const {
-  if (config_.latent()) return {{"latent", page_tokens, config_.head_dim, dtype}};
-  return {{"k", page_tokens, config_.head_dim, dtype}, {"v", page_tokens, config_.head_dim, dtype}};
-}
-
 StepResult Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
                             float* logits) {
   const auto elements = static_cast<size_t>(batch.tokens() * config_.hidden_size);

@@ -27,9 +27,6 @@ class Decoder {
 
   const ModelConfig& config() const { return config_; }
 
-  /// What a page of a layer holds for one kv head: k and v in `dtype`.
-  std::vector<FieldSpec> kv_fields(int page_tokens, DType dtype) const;
-
   /// Runs the batch: stores its K and V in `pages` (one view a layer) and writes the logits of batch.logit_tokens to
   /// `logits` [batch.logit_tokens.size(), vocab_size]. The logits of sequences whose flow failed are void.
   StepResult forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity, float* logits);

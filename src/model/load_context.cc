@@ -1,6 +1,6 @@
+#include "kernels/transposed.h"
 #include "model/layers.h"
 #include "tensor/quant_blocks.h"
-#include "tensor/transpose.h"
 
 namespace vortex::model {
 namespace {
@@ -41,7 +41,7 @@ Result<std::unique_ptr<kernels::Matrix>> LoadContext::prepared(const std::string
 
 Result<std::unique_ptr<kernels::Matrix>> LoadContext::transposed(const std::string& name,
                                                                  const TensorView& part) const {
-  OwnedTensor made = transpose(part);
+  VORTEX_ASSIGN_OR_RETURN(kernels::OwnedTensor made, kernels::transposed(part));
   return named(backend.dense->prepare_owned(made.view, std::move(made.memory)), name);
 }
 

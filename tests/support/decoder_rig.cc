@@ -1,5 +1,7 @@
 #include "support/decoder_rig.h"
 
+#include "model/kv_fields.h"
+
 namespace vortex::testing {
 
 DecoderRig::DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens,
@@ -11,7 +13,7 @@ DecoderRig::DecoderRig(const std::string& model_path, RigBackend backend, DType 
   decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get()}).value();
   device_ = device::make_cpu_device();
   kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = page_tokens, .page_tokens = page_tokens};
-  layout.layer_fields.assign(static_cast<size_t>(config().layers), decoder_->kv_fields(page_tokens, kv_dtype));
+  layout.layer_fields.assign(static_cast<size_t>(config().layers), model::kv_fields(config(), page_tokens, kv_dtype));
   const auto slabs = static_cast<int32_t>(max_tokens / page_tokens);
   store_ = kv::KvStore::create(layout, slabs, device_.get()).value();
   for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
