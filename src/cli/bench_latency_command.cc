@@ -97,6 +97,8 @@ class BenchLatencyCommand final : public Command {
     }
     const double median = percentile(intervals, 0.5);
     const auto batch = static_cast<double>(batch_);
+    const EngineStats stats = engine.stats();
+    const double steps = std::max(1.0, static_cast<double>(intervals.size()) / batch);
     return {
         {"input_len", input_len_},
         {"output_len", output_len_},
@@ -107,6 +109,8 @@ class BenchLatencyCommand final : public Command {
         {"prefill_s", prefill_s},
         {"ttft_s", ttft_s},
         {"itl_ms", {{"p50", 1e3 * median}, {"p99", 1e3 * percentile(intervals, 0.99)}}},
+        {"attention_ms", 1e3 * stats.attention_s / steps},
+        {"selection_ms", 1e3 * stats.selection_s / steps},
         {"load_s", engine.info().load_s},
         {"sparsity", sparsity_json(sparsity)},
         {"machine", machine_json(engine.info().threads)}};
@@ -118,6 +122,8 @@ class BenchLatencyCommand final : public Command {
                  r["ttft_s"].get<double>());
     fmt::print("decode   {:.1f} tokens/s, {:.2f} ms a step (p99 {:.2f})\n", r["decode_tokens_per_s"].get<double>(),
                r["itl_ms"]["p50"].get<double>(), r["itl_ms"]["p99"].get<double>());
+    fmt::print("of it    {:.2f} ms attention, {:.2f} ms selection (means)\n", r["attention_ms"].get<double>(),
+               r["selection_ms"].get<double>());
     if (r["sparsity"]["active"])
       fmt::print("pages    {} read of {} held ({:.1f} %)\n", r["sparsity"]["pages_read"].get<int64_t>(),
                  r["sparsity"]["pages_held"].get<int64_t>(), 100 * r["sparsity"]["read_fraction"].get<double>());

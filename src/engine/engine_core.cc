@@ -298,6 +298,7 @@ void EngineCore::plan_decode(sched::Chunk* chunk) {
 }
 
 void EngineCore::report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result) {
+  stats_.attention_s += result.attention_s;
   if (flow_ == nullptr) return;
   const auto rows = static_cast<int64_t>(report_template_.layers_sparse.size()) * config().kv_heads;
   stats_.selection_s += result.selection_s;

@@ -18,6 +18,7 @@ struct EngineStats {
   int64_t sparse_pages_held = 0, sparse_pages_read = 0;  // sums over steps, sparse layers and rows
   int64_t decodes_sparse = 0, decodes_dense = 0;         // decode steps by sequence; dense: fewer pages than the budget
   double selection_s = 0;                                // in scoring and choosing pages
+  double attention_s = 0;                                // in the attention of decodes
   double step_s = 0;                                     // in steps
   int64_t corrupted_requests = 0;                        // ended by a NaN among the logits
   static constexpr std::array<int64_t, 12> kIterationBuckets = {1,   8,   16,   32,   64,   128,

@@ -39,6 +39,7 @@ struct StepResult {
   std::vector<FlowFailure> failures;
   std::vector<int64_t> pages_read;  // by decode sequence: sum over the sparse layers and the rows
   double selection_s = 0;           // seconds in scoring and choosing pages
+  double attention_s = 0;           // seconds in the attention of decodes, over the pages chosen
 };
 
 /// The decode rows of one sparse layer when their pages are chosen.

@@ -24,12 +24,23 @@ void select(const LayerStep& step, const attention::AttentionShape& shape, const
   step.hook->on_selection(selection, step.sparse_list);
 }
 
+/// Adds the time of its life to a sum.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double* seconds) : seconds_(seconds) {}
+  ~Stopwatch() { *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double* seconds_;
+  Clock::time_point start_ = Clock::now();
+};
+
 const PageList& list_of(const LayerStep& step, const attention::AttentionShape& shape, const float* queries) {
   if (shape.window > 0) return *step.window_list;
   if (!step.sparse || !step.batch->plan.any_sparse()) return *step.dense_list;
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch(&step.result->selection_s);
   select(step, shape, queries);
-  step.result->selection_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return *step.sparse_list;
 }
 
@@ -43,7 +54,10 @@ void decode_rows(const LayerStep& step, const Backend& backend, const attention:
                  const float* queries, float* out) {
   if (step.batch->decodes == 0) return;
   const PageList& list = list_of(step, shape, queries);
-  backend.attention->decode(*step.pages, list, shape, queries, out);
+  {
+    const Stopwatch watch(&step.result->attention_s);
+    backend.attention->decode(*step.pages, list, shape, queries, out);
+  }
   if (!step.sparse) return;
   for (int row = 0; row < list.rows(); ++row)
     step.result->pages_read[static_cast<size_t>(row / step.pages->kv_heads)] += list.row_pages(row);

@@ -128,6 +128,8 @@ def test_bench_latency_json(synthetic):
     assert (result["prefill_tokens_per_s"] is None) == synthetic
     assert result["decode_tokens_per_s"] > 0 and result["ttft_s"] > 0
     assert 0 < result["itl_ms"]["p50"] <= result["itl_ms"]["p99"]
+    assert result["attention_ms"] > 0 and result["selection_ms"] > 0
+    assert result["attention_ms"] + result["selection_ms"] < result["itl_ms"]["p99"]
     assert_shape(result["sparsity"], SPARSITY)
     assert result["sparsity"]["pages_held"] == 2 * 3 * 6 * 2 * 44  # sequences, steps, layers, kv heads, pages
     assert {"cpu", "threads", "memory_bytes"} <= set(result["machine"])
