@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "attention/attention.h"
@@ -23,12 +24,15 @@ struct PoolShape {
   int page_tokens = 16;
   int pages_per_slab = 1;
   DType dtype = DType::kBF16;
+  int latent_rank = 0;  // the pages hold latents of head_dim columns
 
   int heads() const { return kv_heads * group; }
   int64_t q_stride() const { return int64_t{heads()} * head_dim; }
   int64_t kv_stride() const { return int64_t{kv_heads} * head_dim; }
+  int value_dim() const { return latent_rank > 0 ? latent_rank : head_dim; }
+  int64_t out_stride() const { return int64_t{heads()} * value_dim(); }
   float scale() const { return 1.0f / std::sqrt(static_cast<float>(head_dim)); }
-  AttentionShape attention() const { return {.group = group, .scale = scale()}; }
+  AttentionShape attention() const { return {.group = group, .scale = scale(), .latent_rank = latent_rank}; }
 };
 
 inline std::vector<float> random_floats(int64_t n, uint32_t seed, float sigma = 1.0f) {
@@ -39,8 +43,8 @@ inline std::vector<float> random_floats(int64_t n, uint32_t seed, float sigma = 
   return values;
 }
 
-/// Memory of one layer's k and v for sequences of the given lengths, slabs handed out in random order. Whatever
-/// nobody stored is NaN, so that a read of it shows.
+/// Memory of one layer's k and v, or latents, for sequences of the given lengths, slabs handed out in random order.
+/// Whatever nobody stored is NaN, so that a read of it shows.
 class TestPool {
  public:
   TestPool(const PoolShape& shape, std::vector<int64_t> lengths, uint32_t seed = 1) : shape_(shape), lengths_(lengths) {
@@ -57,7 +61,7 @@ class TestPool {
       next = end;
     }
     const int64_t page_bytes = dtype_bytes(shape.dtype, int64_t{shape.page_tokens} * shape.head_dim);
-    for (auto& memory : memory_) {
+    for (auto& memory : std::span(memory_).first(shape.latent_rank > 0 ? 1 : 2)) {
       memory.assign(static_cast<size_t>(slabs * shape.kv_heads * shape.pages_per_slab * page_bytes), std::byte{0xff});
       fields_.push_back({memory.data(), page_bytes, shape.page_tokens, shape.head_dim, shape.dtype});
     }
@@ -104,11 +108,13 @@ struct Expected {
   double tolerance = 0.0;   // for any float32 implementation, see direct_attention()
 };
 
-/// softmax(scale q K^T) V in double over the rows of k and v named by `tokens`; k and v are [token, stride].
+/// softmax(scale q K^T) V in double over the rows of k and v named by `tokens`; k and v are [token, stride]. A sink is
+/// one more logit, without a value.
 /// Tolerance: a float32 dot product errs by at most head_dim eps |q| |k|, which moves each weight by that much
 /// relatively, up and down; exp and the sums err by a few dozen eps more. All times the largest |v|.
 inline Expected direct_attention(const float* q, const float* k, const float* v, int64_t stride,
-                                 const std::vector<int64_t>& tokens, int head_dim, float scale, DType dtype) {
+                                 const std::vector<int64_t>& tokens, int head_dim, float scale, DType dtype,
+                                 const float* sink = nullptr) {
   std::vector<double> weights;
   double q_norm = 0.0, k_norm = 0.0, v_max = 0.0;
   for (int d = 0; d < head_dim; ++d) q_norm += double{q[d]} * q[d];
@@ -122,8 +128,9 @@ inline Expected direct_attention(const float* q, const float* k, const float* v,
     k_norm = std::max(k_norm, square);
     weights.push_back(dot * scale);
   }
-  const double top = *std::max_element(weights.begin(), weights.end());
-  double total = 0.0;
+  double top = *std::max_element(weights.begin(), weights.end());
+  if (sink != nullptr) top = std::max(top, double{*sink});
+  double total = sink != nullptr ? std::exp(*sink - top) : 0.0;
   for (double& w : weights) total += w = std::exp(w - top);
   Expected expected;
   for (int d = 0; d < head_dim; ++d) {
