@@ -3,13 +3,17 @@
 #include "model/gated_mlp.h"
 #include "model/gqa_attention.h"
 #include "model/latent_attention.h"
+#include "model/moe_feed_forward.h"
 
 namespace vortex::model {
 namespace {
 
 Result<std::unique_ptr<FeedForward>> build_feed_forward(const LoadContext& context, int layer) {
   const ModelConfig& config = *context.config;
-  return GatedMlp::load(context, layer_prefix(layer) + "mlp.", config.intermediate_size, config.mlp_bias);
+  const std::string prefix = layer_prefix(layer) + "mlp.";
+  const bool mixture = !config.moe_layers.empty() && config.moe_layers[static_cast<size_t>(layer)];
+  if (mixture) return MoeFeedForward::load(context, prefix);
+  return GatedMlp::load(context, prefix, config.intermediate_size, config.mlp_bias);
 }
 
 }  // namespace
