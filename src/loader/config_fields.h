@@ -8,15 +8,21 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 
 namespace vortex {
 
-/// A list, an object: something no scalar field can be.
-struct NotScalar {};
-/// monostate: the field is absent (or null).
-using FieldValue = std::variant<std::monostate, bool, int64_t, double, std::string, NotScalar>;
+/// An object: the names of its fields.
+struct FieldObject {
+  std::vector<std::string> names;
+};
+/// A list of anything but whole numbers or texts.
+struct OtherList {};
+/// monostate: the field is absent (or null). An empty list is one of numbers.
+using FieldValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<int64_t>,
+                                std::vector<std::string>, FieldObject, OtherList>;
 
 class ConfigFields {
  public:
@@ -31,11 +37,22 @@ class ConfigFields {
   std::optional<double> number(std::string_view key, double lowest, double highest);
   std::optional<bool> boolean(std::string_view key);
   std::optional<std::string> text(std::string_view key);
+  std::optional<std::vector<std::string>> texts(std::string_view key);
+  /// Each within [lowest, highest].
+  std::optional<std::vector<int>> integers(std::string_view key, int lowest, int highest);
   /// The same, but absence is an error too; 1 is returned then.
   int required_integer(std::string_view key, int lowest, int highest);
   double required_number(std::string_view key, double lowest, double highest);
 
+  /// kUnsupported, naming the value, unless the field is absent or holds the only value that is run.
+  void expect_text(std::string_view key, std::string_view only);
+  void expect_number(std::string_view key, double only);
+  void expect_boolean(std::string_view key, bool only);
+
   FieldValue raw(std::string_view key) const { return source_(key); }
+  bool has(std::string_view key) const { return !std::holds_alternative<std::monostate>(raw(key)); }
+  /// The fields of the object `key`, with a fault of their own.
+  ConfigFields within(std::string_view key) const;
   void fail(Error error);
   const std::string& where() const { return where_; }
   /// The key as errors spell it.
@@ -45,6 +62,7 @@ class ConfigFields {
  private:
   void fail_type(std::string_view key, std::string_view wanted);
   void fail_missing(std::string_view key);
+  void fail_bounds(std::string_view key, double value, double lowest, double highest);
 
   Source source_;
   std::string where_;

@@ -9,6 +9,7 @@ inline constexpr int kIntermediate = 1 << 24;
 inline constexpr int kLayers = 4096;
 inline constexpr int kHeads = 1 << 14;
 inline constexpr int kHeadDim = 4096;
+inline constexpr int kExperts = 1 << 14;
 inline constexpr int kPositions = 1 << 30;
 inline constexpr double kRopeTheta = 1e15;
 inline constexpr double kRopeFactor = 1e6;

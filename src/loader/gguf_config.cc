@@ -1,32 +1,25 @@
 // ModelConfig from GGUF metadata. Biases, head norms, tied output and rope factors show as tensors only.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "loader/config_fields.h"
 #include "loader/config_limits.h"
 #include "loader/errors.h"
+#include "loader/families/family.h"
 #include "loader/gguf.h"
 #include "loader/model_config.h"
 
 namespace vortex {
 namespace {
 
-struct Architecture {
-  std::string_view name;
-  bool interleaved_rope;  // the converter permutes q and k of llama so that pairs are neighbours
-};
-constexpr Architecture kArchitectures[] = {
-    {"llama", true},
-    {"qwen2", false},
-    {"qwen3", false},
-};
-
-/// Metadata that changes the maths in some model and that these families do not have, with the value that is harmless.
-struct ForeignField {
+/// Metadata that changes the maths in some model and that only families which honour it may have, with the value that
+/// is harmless.
+struct GuardedField {
   std::string_view key;
   double neutral;
 };
-constexpr ForeignField kForeignFields[] = {
+constexpr GuardedField kGuardedFields[] = {
     {"expert_count", 0},
     {"attn_logit_softcapping", 0},
     {"final_logit_softcapping", 0},
@@ -47,7 +40,9 @@ FieldValue scalar(const GgufFile& file, const std::string& key) {
   if (const auto* whole = std::get_if<int64_t>(value)) return *whole;
   if (const auto* real = std::get_if<double>(value)) return *real;
   if (const auto* text = std::get_if<std::string_view>(value)) return std::string(*text);
-  return NotScalar{};
+  const auto& items = std::get<GgufArray>(*value).items;
+  if (const auto* numbers = std::get_if<std::vector<int64_t>>(&items)) return *numbers;
+  return OtherList{};
 }
 
 ConfigFields fields_of(const GgufFile& file, std::string prefix) {
@@ -55,17 +50,16 @@ ConfigFields fields_of(const GgufFile& file, std::string prefix) {
   return ConfigFields(source, file.path(), prefix);
 }
 
-Result<Architecture> find_architecture(const GgufFile& file) {
+Result<const Family*> find_family(const GgufFile& file) {
   const std::string_view name = file.string("general.architecture").value_or("");
-  for (const Architecture& known : kArchitectures) {
-    if (name == known.name) return known;
-  }
+  if (const Family* family = find_gguf_family(name)) return family;
   return unsupported(file.path(), fmt::format("unknown architecture {}", quote_name(name)),
                      "supported: " + supported_architectures());
 }
 
-void refuse_foreign_fields(ConfigFields& fields) {
-  for (const ForeignField& field : kForeignFields) {
+void refuse_guarded_fields(ConfigFields& fields, const GgufForm& form) {
+  for (const GuardedField& field : kGuardedFields) {
+    if (std::find(form.honours.begin(), form.honours.end(), field.key) != form.honours.end()) continue;
     const auto value = fields.number(field.key, -INFINITY, INFINITY);
     if (!value || *value == field.neutral) continue;
     fields.fail(unsupported(
@@ -186,23 +180,25 @@ Result<std::vector<int>> token_ids(const GgufFile& file, std::initializer_list<s
 }  // namespace
 
 Result<ModelConfig> read_gguf_config(const GgufFile& file) {
-  VORTEX_ASSIGN_OR_RETURN(const Architecture architecture, find_architecture(file));
-  ConfigFields fields = fields_of(file, std::string(architecture.name) + ".");
-  refuse_foreign_fields(fields);
+  VORTEX_ASSIGN_OR_RETURN(const Family* family, find_family(file));
+  const GgufForm& form = family->gguf;
+  ConfigFields fields = fields_of(file, std::string(form.name) + ".");
+  refuse_guarded_fields(fields, form);
 
   ModelConfig out;
-  out.architecture = architecture.name;
+  out.architecture = form.name;
   read_sizes(file, fields, &out);
   VORTEX_RETURN_IF_ERROR(fields.status());
   read_tensor_facts(file, &out);
+  if (form.read) form.read(file, fields, &out);
   VORTEX_RETURN_IF_ERROR(read_rope(fields, &out));
-  out.rope.interleaved = architecture.interleaved_rope;
+  out.rope.interleaved = form.interleaved_rope;
   VORTEX_RETURN_IF_ERROR(read_frequency_divisors(file, &out.rope));
   GenerationDefaults ids;
   VORTEX_ASSIGN_OR_RETURN(ids.bos_ids, token_ids(file, {"bos_token_id"}));
   VORTEX_ASSIGN_OR_RETURN(ids.eos_ids, token_ids(file, {"eos_token_id", "eot_token_id", "eom_token_id"}));
   merge_token_ids(ids, &out);
-  VORTEX_RETURN_IF_ERROR(validate_config(out, file.path()));
+  VORTEX_RETURN_IF_ERROR(finish_config(&out, file.path()));
   return out;
 }
 

@@ -142,7 +142,8 @@ TEST(HfConfig, ListsWhatIsSupported) {
 }
 
 TEST(HfConfig, RefusesByName) {
-  EXPECT_THAT(refusal({{"hidden_act", "gelu"}}), HasSubstr("unknown hidden_act 'gelu' (supported: silu)"));
+  EXPECT_THAT(refusal({{"hidden_act", "gelu"}}),
+              HasSubstr("unknown hidden_act 'gelu' (supported: silu, gelu_pytorch_tanh)"));
   EXPECT_THAT(refusal({{"rope_scaling", {{"rope_type", "longrope"}}}}), HasSubstr("unknown rope_type 'longrope'"));
   EXPECT_THAT(refusal({{"rope_parameters", {{"full_attention", {{"rope_theta", 1.0}}}}}}),
               HasSubstr("rope_parameters differs by layer type ('full_attention')"));
@@ -151,6 +152,9 @@ TEST(HfConfig, RefusesByName) {
   EXPECT_THAT(refusal({{"num_local_experts", 8}}), HasSubstr("num_local_experts changes the model"));
   EXPECT_THAT(refusal({{"layer_types", {"full_attention", "linear_attention"}}}),
               HasSubstr("unknown layer type 'linear_attention'"));
+  EXPECT_THAT(refusal({{"quantization_config", {{"quant_method", "fp8"}}}}), HasSubstr("quantization_config changes"));
+  EXPECT_THAT(refusal({{"kv_lora_rank", 512}}), HasSubstr("kv_lora_rank changes the model"));
+  EXPECT_THAT(refusal({{"attn_type_list", {1, 0}}}), HasSubstr("attn_type_list changes the model"));
   EXPECT_THAT(refusal({{"torch_dtype", "float99"}}), HasSubstr("unknown dtype 'float99'"));
 }
 
@@ -160,17 +164,34 @@ TEST(HfConfig, TakesHarmlessValuesOfForeignFields) {
       "parsed");
 }
 
-TEST(HfConfig, RefusesASlidingWindowInUse) {
-  EXPECT_THAT(refusal({{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 1024}}),
-              HasSubstr("uses a sliding window of 1024 tokens in a context of 4096"));
-  EXPECT_EQ(refusal({{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 4096}}), "parsed");
-  const json qwen = {{"architectures", {"Qwen2ForCausalLM"}}, {"sliding_window", 1024}, {"max_window_layers", 1}};
-  EXPECT_EQ(refusal(qwen), "parsed") << "use_sliding_window is false by default";
-  json used = qwen;
-  used["use_sliding_window"] = true;
-  EXPECT_THAT(refusal(used), HasSubstr("uses a sliding window of 1024"));
-  used["max_window_layers"] = 2;
-  EXPECT_EQ(refusal(used), "parsed") << "no layer is beyond the second";
+/// "full" or "slides" for each layer, and the window.
+std::string windows(const json& changes) {
+  const auto config = parse_with(changes);
+  if (!config.ok()) return config.error().to_string();
+  std::string out;
+  for (LayerType type : config->layer_types) out += type == LayerType::kSlidingAttention ? "slides " : "full ";
+  return out + std::to_string(config->sliding_window);
+}
+
+TEST(HfConfig, ReadsSlidingWindows) {
+  const json mistral = {{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 1024}};
+  EXPECT_EQ(windows(mistral), "slides slides 1024");
+  EXPECT_EQ(windows({{"architectures", {"MistralForCausalLM"}}, {"sliding_window", 4096}}), "full full 0")
+      << "a window as long as the context hides nothing";
+  json listed = mistral;
+  listed["layer_types"] = {"full_attention", "sliding_attention"};
+  EXPECT_EQ(windows(listed), "full slides 1024");
+  json qwen = {{"architectures", {"Qwen2ForCausalLM"}}, {"sliding_window", 1024}, {"max_window_layers", 1}};
+  EXPECT_EQ(windows(qwen), "full full 0") << "use_sliding_window is false by default";
+  qwen["use_sliding_window"] = true;
+  EXPECT_EQ(windows(qwen), "full slides 1024");
+  qwen["max_window_layers"] = 2;
+  EXPECT_EQ(windows(qwen), "full full 0") << "no layer is beyond the second";
+  EXPECT_THAT(windows({{"sliding_window", 1024}}), HasSubstr("sliding_window changes the model")) << "llama has none";
+  EXPECT_THAT(windows({{"layer_types", {"full_attention", "sliding_attention"}}}),
+              HasSubstr("has sliding layers and no sliding_window"));
+  EXPECT_THAT(windows({{"architectures", {"MistralForCausalLM"}}, {"sliding_window", -1}}),
+              HasSubstr("sliding_window is -1"));
 }
 
 TEST(HfConfig, BoundsEveryNumber) {
@@ -188,6 +209,9 @@ TEST(HfConfig, BoundsEveryNumber) {
   EXPECT_THAT(refusal({{"layer_types", {"full_attention"}}}), HasSubstr("layer_types names 1 of 2 layers"));
   EXPECT_THAT(refusal({{"tie_word_embeddings", 1}}), HasSubstr("tie_word_embeddings is no boolean"));
   EXPECT_THAT(refusal({{"eos_token_id", "x"}}), HasSubstr("eos_token_id is no token id"));
+  EXPECT_THAT(refusal({{"layer_types", 3}}), HasSubstr("layer_types is no list of texts"));
+  EXPECT_THAT(refusal({{"layer_types", {1, 2}}}), HasSubstr("layer_types is no list of texts"));
+  EXPECT_THAT(refusal({{"rope_scaling", 3}}), HasSubstr("rope_scaling is no object"));
   EXPECT_THAT(parse_hf_config("[]", "c").error().to_string(), HasSubstr("c: is no JSON object"));
 }
 

@@ -157,7 +157,9 @@ Result<ModelConfig> read_gguf_config(const GgufFile& file);
 /// Adds the ids of generation_config.json to those of the config, each once.
 void merge_token_ids(const GenerationDefaults& generation, ModelConfig* config);
 
-/// The bounds every reader checks its result against (positive sizes, heads a multiple of kv_heads ...).
-Status validate_config(const ModelConfig& config, const std::string& where);
+/// What every reader does last: layers that a window never reaches past become full ones, the scale of latent
+/// attention follows from its rope, and all numbers are checked against each other (heads a multiple of kv_heads,
+/// groups that divide the experts ...). kDataLoss.
+Status finish_config(ModelConfig* config, const std::string& where);
 
 }  // namespace vortex

@@ -2,9 +2,12 @@
 
 #include <filesystem>
 
+#include "base/check.h"
 #include "loader/dummy_weights.h"
 #include "loader/errors.h"
+#include "loader/families/family.h"
 #include "loader/json.h"
+#include "loader/weight_names.h"
 
 namespace vortex {
 namespace {
@@ -79,11 +82,12 @@ Status ModelFiles::open_folder() {
   VORTEX_RETURN_IF_ERROR(read_companions(path_));
   file_bytes_ = safetensors_.file_bytes;
   weights_.describe_as(path_, config_.tie_word_embeddings);
+  const Family* family = find_hf_family(config_.architecture);
+  VORTEX_CHECK(family, "a config of {} without a family", config_.architecture);
   for (const NamedTensor& tensor : safetensors_.tensors) {
-    if (tensor.name == "model.layers.0.mlp.up_proj.weight") config_.stored_dtype = tensor.view.dtype;
-    VORTEX_RETURN_IF_ERROR(weights_.add(tensor.name, tensor.view));
+    if (tensor.name == "model.layers.0.self_attn.o_proj.weight") config_.stored_dtype = tensor.view.dtype;
   }
-  return {};
+  return add_hf_weights(safetensors_.tensors, *family, config_, &weights_);
 }
 
 Status ModelFiles::open_gguf() {
@@ -96,10 +100,9 @@ Status ModelFiles::open_gguf() {
   if (const auto text = gguf_->string("tokenizer.chat_template")) chat_template_ = std::string(*text);
   file_bytes_ = gguf_->file_bytes();
   weights_.describe_as(path_, config_.tie_word_embeddings);
-  for (const NamedTensor& tensor : gguf_->tensors()) {
-    VORTEX_RETURN_IF_ERROR(weights_.add(canonical_weight_name(tensor.name).value_or(tensor.name), tensor.view));
-  }
-  return {};
+  const Family* family = find_gguf_family(config_.architecture);
+  VORTEX_CHECK(family, "a config of {} without a family", config_.architecture);
+  return add_gguf_weights(gguf_->tensors(), *family, config_, &weights_);
 }
 
 Status ModelFiles::read_configs(const std::string& config_path, const std::string& folder) {

@@ -19,47 +19,101 @@ using testing::small_llama;
 
 const std::string kTiny = VORTEX_SOURCE_DIR "/tests/data/tiny/";
 
-/// Takes every tensor a llama-like model needs.
+using Part = std::pair<std::string, Shape>;
+
+/// The three projections of a gated network, `inner` wide, under `prefix`.
+void add_mlp(const std::string& prefix, int64_t hidden, int64_t inner, std::vector<Part>* parts) {
+  parts->push_back({prefix + "gate_proj.weight", {inner, hidden}});
+  parts->push_back({prefix + "up_proj.weight", {inner, hidden}});
+  parts->push_back({prefix + "down_proj.weight", {hidden, inner}});
+}
+
+void add_experts(const ModelConfig& c, const std::string& layer, std::vector<Part>* parts) {
+  const MoeConfig& moe = c.moe;
+  const int64_t h = c.hidden_size, inner = moe.intermediate_size;
+  const std::string mlp = layer + "mlp.";
+  parts->push_back({mlp + "gate.weight", {moe.experts, h}});
+  if (moe.router_bias) parts->push_back({mlp + "gate.bias", {moe.experts}});
+  if (moe.selection_bias) parts->push_back({mlp + "gate.e_score_correction_bias", {moe.experts}});
+  if (moe.shared_experts > 0) add_mlp(mlp + "shared_experts.", h, moe.shared_experts * inner, parts);
+  if (moe.expert_bias) {  // gpt-oss, stacked as Hugging Face stores it
+    parts->push_back({mlp + "experts.gate_up_proj", {moe.experts, h, 2 * inner}});
+    parts->push_back({mlp + "experts.gate_up_proj_bias", {moe.experts, 2 * inner}});
+    parts->push_back({mlp + "experts.down_proj", {moe.experts, inner, h}});
+    parts->push_back({mlp + "experts.down_proj_bias", {moe.experts, h}});
+    return;
+  }
+  for (int e = 0; e < moe.experts; ++e) add_mlp(fmt::format("{}experts.{}.", mlp, e), h, inner, parts);
+}
+
+void add_latent_attention(const ModelConfig& c, const std::string& at, std::vector<Part>* parts) {
+  const MlaConfig& mla = c.mla;
+  const int64_t h = c.hidden_size, q = int64_t{c.heads} * (mla.qk_nope_head_dim + mla.qk_rope_head_dim);
+  if (mla.q_lora_rank == 0) {
+    parts->push_back({at + "q_proj.weight", {q, h}});
+  } else {
+    parts->push_back({at + "q_a_proj.weight", {mla.q_lora_rank, h}});
+    parts->push_back({at + "q_a_layernorm.weight", {mla.q_lora_rank}});
+    parts->push_back({at + "q_b_proj.weight", {q, mla.q_lora_rank}});
+  }
+  parts->push_back({at + "kv_a_proj_with_mqa.weight", {mla.kv_lora_rank + mla.qk_rope_head_dim, h}});
+  parts->push_back({at + "kv_a_layernorm.weight", {mla.kv_lora_rank}});
+  parts->push_back(
+      {at + "kv_b_proj.weight", {int64_t{c.heads} * (mla.qk_nope_head_dim + mla.v_head_dim), mla.kv_lora_rank}});
+  parts->push_back({at + "o_proj.weight", {h, int64_t{c.heads} * mla.v_head_dim}});
+}
+
+void add_attention(const ModelConfig& c, const std::string& at, std::vector<Part>* parts) {
+  const int64_t h = c.hidden_size, q = int64_t{c.heads} * c.head_dim, kv = int64_t{c.kv_heads} * c.head_dim;
+  for (const auto& [name, rows] : {std::pair("q_proj", q), {"k_proj", kv}, {"v_proj", kv}}) {
+    parts->push_back({at + name + ".weight", {rows, h}});
+    if (c.qkv_bias) parts->push_back({at + name + ".bias", {rows}});
+  }
+  parts->push_back({at + "o_proj.weight", {h, q}});
+  if (c.o_bias) parts->push_back({at + "o_proj.bias", {h}});
+  if (c.attention_sinks) parts->push_back({at + "sinks", {c.heads}});
+  if (c.qk_norm == QkNorm::kNone) return;
+  const bool all = c.qk_norm == QkNorm::kAll;
+  parts->push_back({at + "q_norm.weight", {all ? q : c.head_dim}});
+  parts->push_back({at + "k_norm.weight", {all ? kv : c.head_dim}});
+}
+
+void add_layer(const ModelConfig& c, int index, std::vector<Part>* parts) {
+  const std::string layer = fmt::format("model.layers.{}.", index);
+  const int64_t h = c.hidden_size;
+  parts->push_back({layer + "input_layernorm.weight", {h}});
+  parts->push_back({layer + "post_attention_layernorm.weight", {h}});
+  if (c.sandwich_norms) {
+    parts->push_back({layer + "pre_feedforward_layernorm.weight", {h}});
+    parts->push_back({layer + "post_feedforward_layernorm.weight", {h}});
+  }
+  if (c.mla.kv_lora_rank > 0) {
+    add_latent_attention(c, layer + "self_attn.", parts);
+  } else {
+    add_attention(c, layer + "self_attn.", parts);
+  }
+  if (!c.moe_layers.empty() && c.moe_layers[static_cast<size_t>(index)]) {
+    add_experts(c, layer, parts);
+  } else {
+    add_mlp(layer + "mlp.", h, c.intermediate_size, parts);
+  }
+}
+
+/// Takes every tensor the config asks for, and refuses more.
 Status take_all(ModelFiles& files) {
   const ModelConfig& c = files.config();
-  WeightMap& w = files.weights();
-  const int64_t h = c.hidden_size, q = int64_t{c.heads} * c.head_dim, kv = int64_t{c.kv_heads} * c.head_dim;
-  const auto take = [&](const std::string& name, const Shape& shape) -> Status {
-    VORTEX_RETURN_IF_ERROR(w.take(name, shape));
-    return {};
-  };
-  VORTEX_RETURN_IF_ERROR(take("model.embed_tokens.weight", {c.vocab_size, h}));
-  VORTEX_RETURN_IF_ERROR(take("lm_head.weight", {c.vocab_size, h}));
-  VORTEX_RETURN_IF_ERROR(take("model.norm.weight", {h}));
-  for (int i = 0; i < c.layers; ++i) {
-    const std::string layer = fmt::format("model.layers.{}.", i);
-    const std::pair<const char*, Shape> parts[] = {
-        {"input_layernorm", {h}},
-        {"post_attention_layernorm", {h}},
-        {"self_attn.q_proj", {q, h}},
-        {"self_attn.k_proj", {kv, h}},
-        {"self_attn.v_proj", {kv, h}},
-        {"self_attn.o_proj", {h, q}},
-        {"mlp.gate_proj", {c.intermediate_size, h}},
-        {"mlp.up_proj", {c.intermediate_size, h}},
-        {"mlp.down_proj", {h, c.intermediate_size}},
-    };
-    for (const auto& [name, shape] : parts) VORTEX_RETURN_IF_ERROR(take(layer + name + ".weight", shape));
-    if (c.qkv_bias) {
-      VORTEX_RETURN_IF_ERROR(take(layer + "self_attn.q_proj.bias", {q}));
-      VORTEX_RETURN_IF_ERROR(take(layer + "self_attn.k_proj.bias", {kv}));
-      VORTEX_RETURN_IF_ERROR(take(layer + "self_attn.v_proj.bias", {kv}));
-    }
-    if (c.qk_norm == QkNorm::kHead) {
-      VORTEX_RETURN_IF_ERROR(take(layer + "self_attn.q_norm.weight", {c.head_dim}));
-      VORTEX_RETURN_IF_ERROR(take(layer + "self_attn.k_norm.weight", {c.head_dim}));
-    }
-  }
-  return w.finish();
+  std::vector<Part> parts = {{"model.embed_tokens.weight", {c.vocab_size, c.hidden_size}},
+                             {"lm_head.weight", {c.vocab_size, c.hidden_size}},
+                             {"model.norm.weight", {c.hidden_size}}};
+  for (int i = 0; i < c.layers; ++i) add_layer(c, i, &parts);
+  for (const auto& [name, shape] : parts) VORTEX_RETURN_IF_ERROR(files.weights().take(name, shape));
+  return files.weights().finish();
 }
 
 TEST(ModelFiles, ConfigAndWeightsOfTheTinyModelsAgree) {
-  for (const char* name : {"llama", "llama3-rope", "mistral", "qwen2", "qwen3", "qwen3-yarn"}) {
+  for (const char* name :
+       {"llama", "llama3-rope", "mistral", "qwen2", "qwen3", "qwen3-yarn", "qwen3_moe", "deepseek_v2", "deepseek_v3",
+        "deepseek_v3-yarn", "glm4_moe_lite", "glm4_moe", "minimax_m2", "gemma3_text", "gpt_oss"}) {
     SCOPED_TRACE(name);
     auto files = ModelFiles::open(kTiny + name);
     ASSERT_TRUE(files.ok()) << files.error().to_string();
@@ -68,6 +122,15 @@ TEST(ModelFiles, ConfigAndWeightsOfTheTinyModelsAgree) {
     EXPECT_EQ((*files)->gguf(), nullptr);
     EXPECT_FALSE((*files)->tokenizer_json().has_value());
   }
+}
+
+TEST(ModelFiles, OpensTheShippedLatentModel) {
+  auto files = ModelFiles::open(VORTEX_SOURCE_DIR "/models/recall-mla");
+  ASSERT_TRUE(files.ok()) << files.error().to_string();
+  EXPECT_EQ((*files)->config().stored_dtype, DType::kBF16);
+  EXPECT_TRUE((*files)->tokenizer_json().has_value());
+  const Status taken = take_all(**files);
+  EXPECT_TRUE(taken.ok()) << taken.error().to_string();
 }
 
 TEST(ModelFiles, OpensTheShippedModel) {

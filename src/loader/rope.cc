@@ -62,9 +62,9 @@ float yarn_frequency(const RopeConfig& config, const Range& range, int i, float 
   return stretched * (1.0f - keep) + kept * keep;
 }
 
-double yarn_mscale(double factor, double mscale) { return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0; }
-
 }  // namespace
+
+double yarn_mscale(double factor, double mscale) { return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0; }
 
 std::vector<float> rope_inverse_frequencies(const RopeConfig& config, int head_dim) {
   using Variant = RopeConfig::Variant;

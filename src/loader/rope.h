@@ -17,4 +17,7 @@ std::vector<float> rope_inverse_frequencies(const RopeConfig& config, int head_d
 /// terms, or 0.1 ln(factor) + 1.
 float rope_attention_scale(const RopeConfig& config);
 
+/// YaRN's magnitude for a stretch by `factor`: 0.1 * mscale * ln(factor) + 1, and 1 without a stretch.
+double yarn_mscale(double factor, double mscale);
+
 }  // namespace vortex

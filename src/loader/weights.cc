@@ -1,7 +1,6 @@
 #include "loader/weights.h"
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
 #include "loader/errors.h"
@@ -20,38 +19,6 @@ constexpr std::string_view kHarmless[] = {
 bool is_harmless(std::string_view name) {
   return std::any_of(std::begin(kHarmless), std::end(kHarmless),
                      [&](std::string_view end) { return name.ends_with(end); });
-}
-
-struct NamePair {
-  std::string_view gguf;
-  std::string_view canonical;
-};
-constexpr NamePair kModelNames[] = {
-    {"token_embd.weight", kEmbedding},
-    {"output_norm.weight", "model.norm.weight"},
-    {"output.weight", kHead},
-    {"rope_freqs.weight", "rope_freqs.weight"},
-};
-/// Within "blk.N." and "model.layers.N."; ".weight" or ".bias" follows.
-constexpr NamePair kLayerNames[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"},
-};
-
-std::optional<std::string_view> lookup(std::span<const NamePair> names, std::string_view gguf) {
-  for (const NamePair& pair : names) {
-    if (pair.gguf == gguf) return pair.canonical;
-  }
-  return std::nullopt;
-}
-
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() <= 5 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 }  // namespace
@@ -114,19 +81,6 @@ Status WeightMap::finish() const {
                fmt::format("{} tensors are no part of this architecture: {}{}", left.size(), names,
                            left.size() > kListed ? " ..." : ""),
                "the config does not belong to these weights"};
-}
-
-std::optional<std::string> canonical_weight_name(std::string_view gguf_name) {
-  if (const auto name = lookup(kModelNames, gguf_name)) return std::string(*name);
-  constexpr std::string_view kBlock = "blk.";
-  if (!gguf_name.starts_with(kBlock)) return std::nullopt;
-  const std::string_view rest = gguf_name.substr(kBlock.size());
-  const size_t dot = rest.find('.'), last = rest.rfind('.');
-  if (dot == std::string_view::npos || dot == last || !is_number(rest.substr(0, dot))) return std::nullopt;
-  const auto part = lookup(kLayerNames, rest.substr(dot + 1, last - dot - 1));
-  const std::string_view kind = rest.substr(last);
-  if (!part || (kind != ".weight" && kind != ".bias")) return std::nullopt;
-  return fmt::format("model.layers.{}.{}{}", rest.substr(0, dot), *part, kind);
 }
 
 }  // namespace vortex

@@ -1,4 +1,4 @@
-// WeightMap: the tensors of a model under Hugging Face's names, each taken exactly once. A model that leaves one
+// WeightMap: the tensors of a model under our names (weight_names.h), each taken exactly once. A model that leaves one
 // behind, or asks for one that is not there, is refused: a wrong name map never becomes wrong text.
 #pragma once
 
@@ -47,9 +47,5 @@ class WeightMap {
   std::map<std::string, TensorView, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;
 };
-
-/// Hugging Face's name for a GGUF tensor ("blk.3.attn_q.weight" is "model.layers.3.self_attn.q_proj.weight"), or
-/// nothing for a name we do not know.
-std::optional<std::string> canonical_weight_name(std::string_view gguf_name);
 
 }  // namespace vortex

@@ -65,21 +65,5 @@ TEST(WeightMap, ListsAFewOfManyLeftovers) {
   EXPECT_THAT(map.finish().error().message, AllOf(HasSubstr("5 tensors"), HasSubstr("'d' ...")));
 }
 
-TEST(WeightNames, MapGgufToHuggingFace) {
-  EXPECT_EQ(canonical_weight_name("token_embd.weight"), "model.embed_tokens.weight");
-  EXPECT_EQ(canonical_weight_name("output_norm.weight"), "model.norm.weight");
-  EXPECT_EQ(canonical_weight_name("output.weight"), "lm_head.weight");
-  EXPECT_EQ(canonical_weight_name("blk.12.attn_q.weight"), "model.layers.12.self_attn.q_proj.weight");
-  EXPECT_EQ(canonical_weight_name("blk.0.attn_k.bias"), "model.layers.0.self_attn.k_proj.bias");
-  EXPECT_EQ(canonical_weight_name("blk.3.attn_k_norm.weight"), "model.layers.3.self_attn.k_norm.weight");
-  EXPECT_EQ(canonical_weight_name("blk.3.attn_output.weight"), "model.layers.3.self_attn.o_proj.weight");
-  EXPECT_EQ(canonical_weight_name("blk.3.ffn_norm.weight"), "model.layers.3.post_attention_layernorm.weight");
-  EXPECT_EQ(canonical_weight_name("blk.3.ffn_down.weight"), "model.layers.3.mlp.down_proj.weight");
-  for (const char* unknown : {"blk.x.attn_q.weight", "blk..attn_q.weight", "blk.1.weight", "blk.1.ssm_a.weight",
-                              "blk.1.attn_q.scale", "blk.123456.attn_q.weight", "", "rope.weight"}) {
-    EXPECT_EQ(canonical_weight_name(unknown), std::nullopt) << unknown;
-  }
-}
-
 }  // namespace
 }  // namespace vortex
