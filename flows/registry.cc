@@ -22,6 +22,20 @@ extern const FlowEntry builtin_QuestSubpage;
 extern const FlowEntry builtin_Sketch1;
 extern const FlowEntry builtin_Sketch2;
 extern const FlowEntry builtin_Sketch2Mass;
+extern const FlowEntry builtin_RopeAwareMla;
+extern const FlowEntry builtin_LserveCentroidMla;
+extern const FlowEntry builtin_RopeUnawareMla;
+extern const FlowEntry builtin_RopeUnawareLserveCentroidMla;
+extern const FlowEntry builtin_RopeWeighted10;
+extern const FlowEntry builtin_RopeWeighted25;
+extern const FlowEntry builtin_RopeWeighted50;
+extern const FlowEntry builtin_RopeWeighted75;
+extern const FlowEntry builtin_RopeWeighted90;
+extern const FlowEntry builtin_RopeWeighted100;
+extern const FlowEntry builtin_QuestMla;
+extern const FlowEntry builtin_MeanStdMla;
+extern const FlowEntry builtin_Sketch1Mla;
+extern const FlowEntry builtin_Sketch2Mla;
 
 namespace {
 
@@ -30,8 +44,8 @@ struct Entry {
   std::string_view summary;
 };
 
-const std::array<Entry, 14>& entries() {
-  static const std::array<Entry, 14> kEntries = {{
+const std::array<Entry, 28>& entries() {
+  static const std::array<Entry, 28> kEntries = {{
       {&builtin_BlockSparse, "centroid of the keys against the mean query; head_dim numbers a page"},
       {&builtin_GqaBlockSparse, "centroid, softmax over pages per head, best head; head_dim numbers a page"},
       {&builtin_GqaQuest, "bounds of the keys per channel, best head; 2 head_dim numbers a page"},
@@ -46,6 +60,20 @@ const std::array<Entry, 14>& entries() {
       {&builtin_Sketch1, "keys at 1 bit a channel, best token of the best head; head_dim bits a token"},
       {&builtin_Sketch2, "keys at 2 bits a channel, best token of the best head; 2 head_dim bits a token"},
       {&builtin_Sketch2Mass, "keys at 2 bits a channel, estimated attention mass; 2 head_dim bits a token"},
+      {&builtin_RopeAwareMla, "centroid of the latents against the mean query; width numbers a page"},
+      {&builtin_LserveCentroidMla, "centroids of each 16 latents; width numbers per 16 tokens"},
+      {&builtin_RopeUnawareMla, "rope_aware_block_sparse_mla by content alone; width numbers a page"},
+      {&builtin_RopeUnawareLserveCentroidMla, "lserve_centroid_mla by content alone; width numbers per 16 tokens"},
+      {&builtin_RopeWeighted10, "content 0.90, position 0.10; width numbers a page"},
+      {&builtin_RopeWeighted25, "content 0.75, position 0.25; width numbers a page"},
+      {&builtin_RopeWeighted50, "content 0.50, position 0.50; width numbers a page"},
+      {&builtin_RopeWeighted75, "content 0.25, position 0.75; width numbers a page"},
+      {&builtin_RopeWeighted90, "content 0.10, position 0.90; width numbers a page"},
+      {&builtin_RopeWeighted100, "position alone; width numbers a page"},
+      {&builtin_QuestMla, "bounds of each 16 latents per channel, best head; 2 width numbers per 16 tokens"},
+      {&builtin_MeanStdMla, "centroid and spread of the latents, best head; 2 width numbers a page"},
+      {&builtin_Sketch1Mla, "latents at 1 bit a channel, best token of the best head; width bits a token"},
+      {&builtin_Sketch2Mla, "latents at 2 bits a channel, best token of the best head; 2 width bits a token"},
   }};
   return kEntries;
 }
@@ -54,11 +82,11 @@ const std::array<Entry, 14>& entries() {
 
 std::vector<FlowInfo> list_flows() {
   std::vector<FlowInfo> flows;
-  for (const Entry& entry : entries()) flows.push_back({entry.flow->name, entry.summary});
+  for (const Entry& entry : entries()) flows.push_back({entry.flow->name, entry.flow->attention, entry.summary});
   return flows;
 }
 
-Result<std::unique_ptr<Flow>> make_flow(std::string_view name) {
+Result<std::unique_ptr<FlowBase>> make_flow(std::string_view name) {
   std::vector<std::string_view> names;
   for (const Entry& entry : entries()) {
     if (name == entry.flow->name) return entry.flow->make();

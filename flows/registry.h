@@ -12,6 +12,7 @@ namespace vortex::flows {
 
 struct FlowInfo {
   std::string_view name;
+  AttentionKind attention;
   std::string_view summary;  // one line: what stands for a page, and its cost
 };
 
@@ -19,6 +20,6 @@ struct FlowInfo {
 std::vector<FlowInfo> list_flows();
 
 /// Error (not_found) with the nearest name.
-Result<std::unique_ptr<Flow>> make_flow(std::string_view name);
+Result<std::unique_ptr<FlowBase>> make_flow(std::string_view name);
 
 }  // namespace vortex::flows

@@ -5,13 +5,11 @@
 // Use: where the memory for metadata is short; better than Quest at the same number of pages.
 #include <vortex/flow.h>
 
-#include <cmath>
-
 struct Sketch1 : vortex::Flow {
   float scale = 1.0f;  // of attention
 
   Fields create_cache(const PageShape& s) override {
-    scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+    scale = s.scale;
     return {{"sketch", {s.page_tokens, s.head_dim, "int1"}}};
   }
 

@@ -4,13 +4,11 @@
 // Use: text whose attention is spread over many tokens; closest to dense in distribution (`vortex eval fidelity`).
 #include <vortex/flow.h>
 
-#include <cmath>
-
 struct Sketch2Mass : vortex::Flow {
   float scale = 1.0f;  // of attention
 
   Fields create_cache(const PageShape& s) override {
-    scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+    scale = s.scale;
     return {{"sketch", {s.page_tokens, s.head_dim, "int2"}}};
   }
 

@@ -29,7 +29,7 @@ constexpr int64_t kColdBytes = int64_t{192} << 20;  // fields of all contexts to
 
 std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
   auto flow = flows::make_flow(name).value();
-  return CompiledFlow::compile(*flow, name, {kGroup, kHeadDim, kPageTokens, DType::kBF16}, {DType::kBF16, backend, {}},
+  return CompiledFlow::compile(*flow, name, {kGroup, kHeadDim, kPageTokens}, {DType::kBF16, backend, {}},
                                &bench::shared_pool())
       .value();
 }

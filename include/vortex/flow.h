@@ -30,11 +30,26 @@ namespace flow {
 class Tracer;
 }
 
-/// What a flow is compiled for.
+/// The attention a flow is written for: keys and values of kv heads, or one latent a token for all heads.
+enum class AttentionKind { kGqa, kMla };
+
+/// What a Flow is compiled for.
 struct PageShape {
   int page_tokens;  // tokens in a page
   int head_dim;     // width of keys and queries
   int group;        // query heads that share a kv head
+  float scale;      // attention is softmax(scale * q . k)
+};
+
+/// What a FlowMLA is compiled for.
+struct LatentShape {
+  int page_tokens;       // tokens in a page
+  int kv_lora_rank;      // leading numbers of a latent: compressed keys and values, without positions
+  int qk_rope_head_dim;  // the numbers after them: a key of all heads, with its position
+  int heads;             // query heads
+  float scale;           // attention is softmax(scale * q . latent)
+
+  int width() const { return kv_lora_rank + qk_rope_head_dim; }
 };
 
 /// Inner shape of a field and how it is stored: "flow" (bfloat16 unless configured), "float32", "bfloat16", "float16",
@@ -97,7 +112,7 @@ struct FieldName {
 /// One finished page of one kv head.
 class CacheScope {
  public:
-  Tensor operator[](const FieldName& field);  // "k", "v" (MLA: "latent")
+  Tensor operator[](const FieldName& field);  // "k", "v"; in a FlowMLA "latent"
   void write(const FieldName& field, const Tensor& value);
   void fill(const FieldName& field, float value);
 
@@ -120,7 +135,8 @@ class IndexerScope {
   flow::Tracer* tracer_;
 };
 
-class Flow {
+/// What flows of both kinds do; written as a Flow or a FlowMLA.
+class FlowBase {
  public:
   // So that a flow's own text needs no vortex:: before these names.
   using Tensor = vortex::Tensor;
@@ -128,16 +144,35 @@ class Flow {
   using PageSet = vortex::PageSet;
   using Fields = vortex::Fields;
   using PageShape = vortex::PageShape;
+  using LatentShape = vortex::LatentShape;
   using CacheScope = vortex::CacheScope;
   using IndexerScope = vortex::IndexerScope;
 
-  virtual ~Flow() = default;
-  /// Names and inner shapes of what the flow remembers of a page. `k` and `v` are always there.
-  virtual Fields create_cache(const PageShape& shape) = 0;
+  virtual ~FlowBase() = default;
+  virtual AttentionKind attention() const = 0;
   /// Writes every declared field from the page's tokens. Runs when a page becomes full.
   virtual void forward_cache(CacheScope& cache) = 0;
-  /// Scores the pages for q [1, group, head_dim]; ends in exactly one output operator. Runs each decode step.
+  /// Scores the pages for q; ends in exactly one output operator. Runs each decode step.
   virtual Score forward_indexer(const Tensor& q, IndexerScope& cache) = 0;
+};
+
+/// Over keys and values: `k` and `v` are [1, page_tokens, head_dim], q is [1, group, head_dim].
+class Flow : public FlowBase {
+ public:
+  static constexpr AttentionKind kAttention = AttentionKind::kGqa;
+  AttentionKind attention() const final { return kAttention; }
+  /// Names and inner shapes of what the flow remembers of a page. `k` and `v` are always there.
+  virtual Fields create_cache(const PageShape& shape) = 0;
+};
+
+/// Over latents (multi-head latent attention): `latent` is [1, page_tokens, width], q is [1, heads, width], each head's
+/// query with the key projection absorbed, so that q . latent is the head's logit before scaling.
+class FlowMLA : public FlowBase {
+ public:
+  static constexpr AttentionKind kAttention = AttentionKind::kMla;
+  AttentionKind attention() const final { return kAttention; }
+  /// Names and inner shapes of what the flow remembers of a page. `latent` is always there.
+  virtual Fields create_cache(const LatentShape& shape) = 0;
 };
 
 #define VORTEX_AT SourceLocation at = SourceLocation::current()
@@ -220,7 +255,8 @@ Score unite(const PageSet& a, const PageSet& b, VORTEX_AT);
 namespace vortex {
 struct FlowEntry {
   const char* name;
-  std::unique_ptr<Flow> (*make)();
+  AttentionKind attention;
+  std::unique_ptr<FlowBase> (*make)();
 };
 using FlowList = const FlowEntry* const*;
 struct FlowExports {
@@ -231,14 +267,15 @@ struct FlowExports {
 }  // namespace vortex
 
 #ifdef VORTEX_BUILTIN_FLOWS
-#define VORTEX_FLOW(name, Class)                                                                                 \
-  namespace vortex::flows {                                                                                      \
-  extern const FlowEntry builtin_##Class;                                                                        \
-  const FlowEntry builtin_##Class = {name, []() -> std::unique_ptr<Flow> { return std::make_unique<Class>(); }}; \
+#define VORTEX_FLOW(name, Class)                                                                               \
+  namespace vortex::flows {                                                                                    \
+  extern const FlowEntry builtin_##Class;                                                                      \
+  const FlowEntry builtin_##Class = {name, Class::kAttention,                                                  \
+                                     []() -> std::unique_ptr<FlowBase> { return std::make_unique<Class>(); }}; \
   }
 #else
 /// What a shared object was built against. It changes with everything above that compiled code depends on.
-#define VORTEX_FLOW_ABI "vortex-flow-abi/1"
+#define VORTEX_FLOW_ABI "vortex-flow-abi/2"
 
 #define VORTEX_FLOW_EXPORT extern "C" __attribute__((visibility("default"))) inline
 
@@ -257,7 +294,7 @@ VORTEX_FLOW_EXPORT vortex::FlowList vortex_flows_end() { return __stop_vortex_fl
 // Exports refer to the functions, so that they are compiled where there is a flow and nowhere else.
 #define VORTEX_FLOW_ENTRY(name, Class, number)                                                                       \
   static const vortex::FlowEntry vortex_flow_##number = {                                                            \
-      name, []() -> std::unique_ptr<vortex::Flow> { return std::make_unique<Class>(); }};                            \
+      name, Class::kAttention, []() -> std::unique_ptr<vortex::FlowBase> { return std::make_unique<Class>(); }};     \
   __attribute__((used, section("vortex_flows"))) static const vortex::FlowEntry* const vortex_flow_listed_##number = \
       &vortex_flow_##number;                                                                                         \
   __attribute__((used)) static const vortex::FlowExports vortex_flow_exports_##number = {                            \

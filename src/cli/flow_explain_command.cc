@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "cli/command.h"
 #include "cli/flow_target.h"
 #include "cli/report.h"
@@ -39,6 +41,15 @@ Json cost_json(const flow::FlowCost& cost, const flow::MachineRate& machine, int
           {"machine", {{"read_gb_per_s", machine.read_gb_per_s}, {"gflop_per_s", machine.gflop_per_s}}}};
 }
 
+Json shape_json(const flow::GraphShape& shape) {
+  Json out = {{"attention", shape.attention()},
+              {"group", shape.group},
+              {"head_dim", shape.head_dim},
+              {"block_size", shape.page_tokens}};
+  if (shape.latent()) out["kv_lora_rank"] = shape.kv_lora_rank;
+  return out;
+}
+
 class FlowExplainCommand final : public Command {
  public:
   std::string_view name() const override { return "flow explain"; }
@@ -46,8 +57,10 @@ class FlowExplainCommand final : public Command {
   void add_options(CLI::App& app) override {
     app.add_option("target", target_, "A flow's name or file, a VortexConfig's file, or its JSON")->required();
     app.add_option("--model,-m", model_, "Take group and head_dim from this model");
-    app.add_option("--group", shape_.group, "Query heads a kv head (4)")->check(CLI::Range(1, 1024));
-    app.add_option("--head-dim", shape_.head_dim, "Width of a key (128)")->check(CLI::Range(1, 4096));
+    app.add_option("--group", group_, "Query heads a kv head (4; 16 over latents)")->check(CLI::Range(1, 1024));
+    app.add_option("--head-dim", head_dim_, "Width of a key or a latent (128; 576)")->check(CLI::Range(1, 4096));
+    app.add_option("--kv-lora-rank", kv_lora_rank_, "Numbers of a latent without position (512)")
+        ->check(CLI::Range(1, 4096));
     app.add_option("--block-size", block_size_, "Tokens of a page (16, or the config's)")->check(CLI::Range(1, 4096));
     app.add_option("--pages", pages_, "Pages of a row in the prediction (4096)")->check(CLI::Range(1, 1 << 30));
     app.add_option("--passes-off", off_, "Passes to leave out, for instance rewrite,fuse")->delimiter(',');
@@ -61,14 +74,14 @@ class FlowExplainCommand final : public Command {
   Status run(const Settings&) override {
     VORTEX_ASSIGN_OR_RETURN(const VortexConfig config, read_flow_target(target_));
     VORTEX_RETURN_IF_ERROR(validate(config, 0));
-    shape_.page_tokens = block_size_ > 0 ? block_size_ : static_cast<int>(config.block_size);
+    const int page_tokens = block_size_ > 0 ? block_size_ : static_cast<int>(config.block_size);
+    VORTEX_ASSIGN_OR_RETURN(const auto source, load_flow(config));
+    flow::GraphShape shape = usual_shape(source->attention(), page_tokens);
     if (!model_.empty()) {
       VORTEX_ASSIGN_OR_RETURN(const ModelConfig model, read_model_config(model_));
-      shape_.group = model.heads / model.kv_heads;
-      shape_.head_dim = model.head_dim;
+      shape = flow_shape(model, page_tokens);
     }
-    VORTEX_ASSIGN_OR_RETURN(const auto source, load_flow(config));
-    VORTEX_ASSIGN_OR_RETURN(const flow::Graph graph, source->trace(shape_));
+    VORTEX_ASSIGN_OR_RETURN(const flow::Graph graph, source->trace(shape));
     VORTEX_ASSIGN_OR_RETURN(const flow::Explanation explanation,
                             flow::explain(graph, config.field_dtype(), DType::kBF16, {off_}));
     print(explanation);
@@ -76,6 +89,12 @@ class FlowExplainCommand final : public Command {
   }
 
  private:
+  /// What the options say, or else what is common.
+  flow::GraphShape usual_shape(AttentionKind kind, int page_tokens) const {
+    if (kind == AttentionKind::kGqa) return {group_.value_or(4), head_dim_.value_or(128), page_tokens};
+    return {group_.value_or(16), head_dim_.value_or(576), page_tokens, kv_lora_rank_.value_or(512)};
+  }
+
   void print(const flow::Explanation& e) const {
     if (!json_) {
       fmt::print("{}", flow::to_text(e, machine_, pages_));
@@ -89,7 +108,7 @@ class FlowExplainCommand final : public Command {
                         {"dtype", dtype_info(f.dtype).name},
                         {"bytes_per_page", f.page_bytes()}});
     print_json({{"flow", e.plan.graph.name},
-                {"shape", {{"group", shape_.group}, {"head_dim", shape_.head_dim}, {"block_size", shape_.page_tokens}}},
+                {"shape", shape_json(e.plan.graph.shape)},
                 {"dtype", dtype_info(e.plan.dtype).name},
                 {"written",
                  {{"forward_cache", flow::list_groups(e.written, e.written.cache)},
@@ -103,7 +122,7 @@ class FlowExplainCommand final : public Command {
   }
 
   std::string target_, model_;
-  flow::GraphShape shape_{4, 128, 16, false};
+  std::optional<int> group_, head_dim_, kv_lora_rank_;
   int block_size_ = 0;
   int64_t pages_ = 4096;
   std::vector<std::string> off_;

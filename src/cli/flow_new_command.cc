@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/flow_skeleton.h"
 #include "cli/flow_target.h"
+#include "engine/flow_setup.h"
 #include "flow/source/build.h"
 
 namespace vortex::cli {
@@ -86,8 +87,7 @@ class FlowBuildCommand final : public Command {
     VORTEX_ASSIGN_OR_RETURN(const ModelConfig model, read_model_config(model_));
     flow::FlowRequest request = flow::flow_request(flow_);
     if (!name_.empty()) request.module_name = name_;
-    const flow::GraphShape shape{model.heads / model.kv_heads, model.head_dim, block_size_, false};
-    VORTEX_ASSIGN_OR_RETURN(const std::string name, flow::write_graph(request, shape, out_));
+    VORTEX_ASSIGN_OR_RETURN(const std::string name, flow::write_graph(request, flow_shape(model, block_size_), out_));
     fmt::print("{}\n", name);
     return {};
   }

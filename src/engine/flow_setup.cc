@@ -1,7 +1,5 @@
 #include "engine/flow_setup.h"
 
-#include "flow/frontend/trace.h"
-
 namespace vortex {
 
 void set_flow(const std::string& name_or_file, VortexConfig* config) {
@@ -16,7 +14,7 @@ Result<std::unique_ptr<flow::FlowSource>> load_flow(const VortexConfig& config) 
 
 Status check_flow_fits(const VortexConfig& config, const ModelConfig& model) {
   VORTEX_ASSIGN_OR_RETURN(const auto source, load_flow(config));
-  return source->check_attention(flow::attention_of(flow_shape(model, static_cast<int>(config.block_size))));
+  return source->check_attention(flow_shape(model, static_cast<int>(config.block_size)));
 }
 
 flow::GraphShape flow_shape(const ModelConfig& model, int page_tokens) {

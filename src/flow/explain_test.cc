@@ -27,7 +27,7 @@ std::string without_folders(std::string text) {
 }
 
 TEST(Explain, TheCentredFlow) {
-  const Explanation e = explain_flow("centered_block_sparse_attention", {4, 128, 16, false});
+  const Explanation e = explain_flow("centered_block_sparse_attention", {4, 128, 16});
   const std::string text = without_folders(to_text(e, {}, 4096));
   for (const char* part : {
            "As written\n  forward_cache\n    %0 = Mean(@k, dim=1) : [1, 1, 128]\n",
@@ -47,14 +47,14 @@ TEST(Explain, TheCentredFlow) {
 }
 
 TEST(Explain, SaysWhereTheQueryIsRounded) {
-  const Explanation e = explain_flow("sketch2_sparse_attention", {4, 128, 16, false});
+  const Explanation e = explain_flow("sketch2_sparse_attention", {4, 128, 16});
   const std::string text = to_text(e, {}, 4096);
   EXPECT_NE(text.find("field sketch to int2 codes\n  forward_indexer: %0 to 8 bits a row, for %1\n"), std::string::npos)
       << text;
 }
 
 TEST(Explain, PassesOff) {
-  const Explanation e = explain_flow("centered_block_sparse_attention", {4, 128, 16, false}, {"rewrite"});
+  const Explanation e = explain_flow("centered_block_sparse_attention", {4, 128, 16}, {"rewrite"});
   EXPECT_NE(to_text(e, {}, 100).find("Passes\n  rewrite: off\n"), std::string::npos);
   EXPECT_EQ(e.cost.groups.size(), 4u);
 }
@@ -62,7 +62,7 @@ TEST(Explain, PassesOff) {
 /// By hand: 4 heads of 128 channels against two bounds: 2 products, a maximum and a sum a channel, then 4 sums'
 /// maximum.
 TEST(Cost, OfQuest) {
-  const FlowCost cost = explain_flow("gqa_quest_sparse_attention", {4, 128, 16, false}).cost;
+  const FlowCost cost = explain_flow("gqa_quest_sparse_attention", {4, 128, 16}).cost;
   EXPECT_EQ(cost.metadata_bytes, 512);
   EXPECT_EQ(cost.kv_bytes, 2 * 16 * 128 * 2);
   ASSERT_EQ(cost.groups.size(), 2u);

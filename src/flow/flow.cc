@@ -20,31 +20,21 @@ void check_view(const Plan& plan, const PageView& view) {
                  "field {} of the pool differs from the flow's", plan.fields[f].name);
 }
 
-Status check_shape(const Graph& graph, const FlowShape& shape) {
-  const GraphShape& made = graph.shape;
-  if (made.group == shape.group && made.head_dim == shape.head_dim && made.page_tokens == shape.page_tokens) return {};
-  return Error{ErrorCode::kInvalidArgument, graph.name,
-               fmt::format("made for group {} head_dim {} page {}, the model has {} {} {}", made.group, made.head_dim,
-                           made.page_tokens, shape.group, shape.head_dim, shape.page_tokens),
-               "trace the flow again for this model"};
-}
-
 }  // namespace
 
 CompiledFlow::CompiledFlow(Plan plan) : plan_(std::move(plan)) {}
 CompiledFlow::~CompiledFlow() = default;
 
-Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(Flow& flow, const std::string& name, const FlowShape& shape,
-                                                            const FlowOptions& options, WorkerPool* pool) {
-  VORTEX_ASSIGN_OR_RETURN(Graph graph, trace(flow, name, {shape.group, shape.head_dim, shape.page_tokens, false}));
-  return compile(std::move(graph), shape, options, pool);
+Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(FlowBase& flow, const std::string& name,
+                                                            const GraphShape& shape, const FlowOptions& options,
+                                                            WorkerPool* pool) {
+  VORTEX_ASSIGN_OR_RETURN(Graph graph, trace(flow, name, shape));
+  return compile(std::move(graph), options, pool);
 }
 
-Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(Graph graph, const FlowShape& shape,
-                                                            const FlowOptions& options, WorkerPool* pool) {
-  VORTEX_RETURN_IF_ERROR(check_shape(graph, shape));
+Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(Graph graph, const FlowOptions& options, WorkerPool* pool) {
   VORTEX_RETURN_IF_ERROR(run_passes(options.passes, &graph));
-  VORTEX_ASSIGN_OR_RETURN(Plan plan, make_plan(std::move(graph), options.dtype, shape.kv_dtype));
+  VORTEX_ASSIGN_OR_RETURN(Plan plan, make_plan(std::move(graph), options.dtype, options.kv_dtype));
   std::unique_ptr<CompiledFlow> compiled(new CompiledFlow(std::move(plan)));
   if (options.backend == BackendKind::kInterpreter) {
     compiled->backend_ = make_interpreter(compiled->plan_);

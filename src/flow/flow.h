@@ -13,7 +13,7 @@
 #include "tensor/paged.h"
 
 namespace vortex {
-class Flow;
+class FlowBase;
 class WorkerPool;
 }  // namespace vortex
 
@@ -21,34 +21,26 @@ namespace vortex::flow {
 
 class Backend;
 
-/// What the model and the cache are.
-struct FlowShape {
-  int group = 1;  // G: query heads a kv head
-  int head_dim = 64;
-  int page_tokens = 16;
-  DType kv_dtype = DType::kBF16;  // of k and v in the pool: float32, bfloat16, float16
-};
-
 enum class BackendKind { kInterpreter, kCpu };
 
 struct FlowOptions {
   DType dtype = DType::kBF16;  // of values between groups and of fields: float32, bfloat16, float16, fp8
   BackendKind backend = BackendKind::kCpu;
   PassOptions passes;
+  DType kv_dtype = DType::kBF16;  // of k and v, or latent, in the pool: float32, bfloat16, float16
 };
 
 /// One flow, ready to run on one device. One caller at a time (the engine thread).
 class CompiledFlow {
  public:
   /// Traces `flow` under `name` and compiles it. Errors name the operator, the shapes and the author's line.
-  static Result<std::unique_ptr<CompiledFlow>> compile(Flow& flow, const std::string& name, const FlowShape& shape,
+  static Result<std::unique_ptr<CompiledFlow>> compile(FlowBase& flow, const std::string& name, const GraphShape& shape,
                                                        const FlowOptions& options, WorkerPool* pool);
-  /// Compiles a graph; its shape must be `shape`. `pool` must outlive the result.
-  static Result<std::unique_ptr<CompiledFlow>> compile(Graph graph, const FlowShape& shape, const FlowOptions& options,
-                                                       WorkerPool* pool);
+  /// Compiles a graph for the shape it was made for. `pool` must outlive the result.
+  static Result<std::unique_ptr<CompiledFlow>> compile(Graph graph, const FlowOptions& options, WorkerPool* pool);
   ~CompiledFlow();
 
-  /// Fields to keep beside k and v, in PageView order after them.
+  /// Fields to keep beside the base fields (k and v, or latent), in PageView order after them.
   std::span<const FieldSpec> fields() const { return plan_.declared_fields(); }
   const Plan& plan() const { return plan_; }
 

@@ -124,8 +124,7 @@ std::unique_ptr<CompiledFlow> compile(const std::string& name, const WorldShape&
                                       WorkerPool* pool) {
   auto flow = flows::make_flow(name);
   EXPECT_TRUE(flow.ok());
-  auto compiled = CompiledFlow::compile(**flow, name, {shape.group, shape.head_dim, shape.page_tokens, shape.kv_dtype},
-                                        options, pool);
+  auto compiled = CompiledFlow::compile(**flow, name, shape.graph(), options, pool);
   EXPECT_TRUE(compiled.ok()) << compiled.error().to_string();
   return std::move(compiled).value();
 }
@@ -144,7 +143,8 @@ TEST_P(ReadyMade, SelectsAsItsFormula) {
   for (const WorldShape& shape :
        {WorldShape{4, 64, 16, 2, 1, {1000, 16, 160, 161, 333}}, WorldShape{1, 32, 8, 1, 4, {517}, 5, 2, 3},
         WorldShape{7, 80, 32, 3, 2, {1025, 40}, 12, 0, 1, DType::kF32}}) {
-    auto flow = compile(GetParam().flow, shape, {GetParam().dtype, GetParam().backend, {{"rewrite"}}}, &pool);
+    auto flow =
+        compile(GetParam().flow, shape, {GetParam().dtype, GetParam().backend, {{"rewrite"}}, shape.kv_dtype}, &pool);
     World world(shape, flow->fields(), 7);
     flow->update(world.view, world.full_pages());
     PageList list;
@@ -223,7 +223,7 @@ TEST(Flow, EveryReadyMadeFlowCompiles) {
   for (const auto& info : flows::list_flows())
     for (int group : {1, 5, 16})
       for (int page : {16, 64}) {
-        WorldShape shape;
+        WorldShape shape = example_world(info.attention);
         shape.group = group;
         shape.page_tokens = page;
         EXPECT_NE(compile(std::string(info.name), shape, {}, &pool), nullptr);

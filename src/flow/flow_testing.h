@@ -10,12 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "flow/ir/graph.h"
 #include "tensor/codes.h"
 #include "tensor/float8.h"
 #include "tensor/half.h"
 #include "tensor/paged.h"
 #include "tensor/quant_blocks.h"
 #include "tensor/sequence_state.h"
+#include "vortex/flow.h"
 
 namespace vortex::flow {
 
@@ -30,7 +32,22 @@ struct WorldShape {
   int bos = 1;
   int eos = 2;
   DType kv_dtype = DType::kBF16;
+  int kv_lora_rank = 0;  // above 0: `latent` in place of k and v
+  float scale = 0;       // of attention
+
+  GraphShape graph() const { return {group, head_dim, page_tokens, kv_lora_rank, scale}; }
+  size_t base_fields() const { return kv_lora_rank > 0 ? 1 : 2; }
 };
+
+/// A world that flows of this kind run in.
+inline WorldShape example_world(AttentionKind kind) {
+  WorldShape shape;
+  if (kind == AttentionKind::kGqa) return shape;
+  shape.head_dim = 576;
+  shape.kv_lora_rank = 512;
+  shape.kv_heads = 1;
+  return shape;
+}
 
 /// Rounds as stores do.
 inline float rounded(DType dtype, float x) {
@@ -41,13 +58,12 @@ inline float rounded(DType dtype, float x) {
   return x;
 }
 
-/// Memory, page tables and queries of a decode step. Fields beside k and v start as 0.
+/// Memory, page tables and queries of a decode step. Declared fields start as 0.
 class World {
  public:
   World(const WorldShape& shape_in, std::span<const FieldSpec> declared, uint32_t seed)
       : shape(shape_in), random_(seed) {
-    std::vector<FieldSpec> specs = {{"k", shape.page_tokens, shape.head_dim, shape.kv_dtype},
-                                    {"v", shape.page_tokens, shape.head_dim, shape.kv_dtype}};
+    std::vector<FieldSpec> specs(shape.base_fields(), {"k", shape.page_tokens, shape.head_dim, shape.kv_dtype});
     specs.insert(specs.end(), declared.begin(), declared.end());
     make_tables();
     make_fields(specs);
@@ -140,7 +156,7 @@ class World {
       views_.push_back({nullptr, spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
     }
     for (size_t f = 0; f < views_.size(); ++f) views_[f].base = memory[f].data();
-    for (size_t f = 0; f < 2; ++f) randomize(views_[f].dtype, &memory[f]);
+    for (size_t f = 0; f < shape.base_fields(); ++f) randomize(views_[f].dtype, &memory[f]);
     view = {views_, shape.kv_heads, shape.page_tokens, shape.page_tokens * shape.pages_per_slab};
   }
 

@@ -70,8 +70,8 @@ class Ops : public testing::TestWithParam<std::tuple<BackendKind, DType>> {
   double epsilon() const { return dtype() == DType::kF32 ? 2e-5 : 0x1p-8; }
 
   std::unique_ptr<CompiledFlow> compile(OneOp& flow) {
-    auto compiled = CompiledFlow::compile(flow, "one_op", {kGroup, kDim, kPage, DType::kBF16},
-                                          {dtype(), backend(), kAsWritten}, &pool_);
+    auto compiled =
+        CompiledFlow::compile(flow, "one_op", {kGroup, kDim, kPage}, {dtype(), backend(), kAsWritten}, &pool_);
     EXPECT_TRUE(compiled.ok()) << compiled.error().to_string();
     return std::move(*compiled);
   }

@@ -181,9 +181,8 @@ TEST_P(OwnFlows, ScoreAsTheirFormula) {
                                   WorldShape{9, 128, 8, 1, 1, {260}}, WorldShape{1, 64, 64, 1, 1, {1280}, 6}}) {
     auto flow = flows::make_flow(GetParam().flow);
     ASSERT_TRUE(flow.ok());
-    auto compiled =
-        CompiledFlow::compile(**flow, GetParam().flow, {shape.group, shape.head_dim, shape.page_tokens, shape.kv_dtype},
-                              {DType::kF32, GetParam().backend, {{"rewrite"}}}, &pool);
+    auto compiled = CompiledFlow::compile(**flow, GetParam().flow, shape.graph(),
+                                          {DType::kF32, GetParam().backend, {{"rewrite"}}, shape.kv_dtype}, &pool);
     ASSERT_TRUE(compiled.ok()) << compiled.error().to_string();
     World world(shape, (*compiled)->fields(), 11);
     (*compiled)->update(world.view, world.full_pages());
@@ -217,10 +216,7 @@ TEST(OwnFlows, BytesOfMetadata) {
   WorkerPool pool(1);
   const auto bytes = [&](const char* name) {
     auto flow = flows::make_flow(name).value();
-    return CompiledFlow::compile(*flow, name, {4, 64, 16, DType::kBF16}, {}, &pool)
-        .value()
-        ->plan()
-        .bytes_read_per_page();
+    return CompiledFlow::compile(*flow, name, {4, 64, 16}, {}, &pool).value()->plan().bytes_read_per_page();
   };
   EXPECT_EQ(bytes("gqa_quest_sparse_attention"), 256);
   EXPECT_EQ(bytes("sketch1_sparse_attention"), 160);  // 0.625 of Quest's

@@ -34,7 +34,9 @@ std::vector<std::string> seeds() {
   std::vector<std::string> texts;
   for (const auto& info : flows::list_flows()) {
     const auto flow = flows::make_flow(info.name).value();
-    texts.push_back(flow::write_json(flow::trace(*flow, std::string(info.name), {4, 64, 16, false}).value()));
+    const bool latent = info.attention == AttentionKind::kMla;
+    const flow::GraphShape shape = latent ? flow::GraphShape{4, 576, 16, 512} : flow::GraphShape{4, 64, 16};
+    texts.push_back(flow::write_json(flow::trace(*flow, std::string(info.name), shape).value()));
   }
   return texts;
 }

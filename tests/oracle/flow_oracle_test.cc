@@ -52,8 +52,7 @@ struct Pair {
 Pair compile_both(const Graph& graph, const WorldShape& shape, DType dtype, WorkerPool* pool) {
   Pair pair;
   for (BackendKind kind : {BackendKind::kInterpreter, BackendKind::kCpu}) {
-    auto compiled = CompiledFlow::compile(graph, {shape.group, shape.head_dim, shape.page_tokens, shape.kv_dtype},
-                                          {dtype, kind, {}}, pool);
+    auto compiled = CompiledFlow::compile(graph, {dtype, kind, {}, shape.kv_dtype}, pool);
     EXPECT_TRUE(compiled.ok()) << compiled.error().to_string();
     (kind == BackendKind::kCpu ? pair.fast : pair.reference) = std::move(*compiled);
   }
@@ -77,7 +76,7 @@ double tolerance_of(DType dtype) {
 /// Fields that the two backends wrote agree to rounding; in those of few bits a number now and then takes the next
 /// code. Then the reference's are copied, so that scoring starts equal.
 void expect_fields_agree(const World& a, World* b) {
-  for (size_t f = 2; f < a.view.fields.size(); ++f) {
+  for (size_t f = a.shape.base_fields(); f < a.view.fields.size(); ++f) {
     int64_t off = 0, count = 0;
     for (PageId page : a.full_pages()) {
       const std::vector<float> x = a.field(static_cast<int>(f), page), y = b->field(static_cast<int>(f), page);
@@ -155,7 +154,7 @@ TEST(Oracle, CpuChoosesTheInterpretersPages) {
   for (uint32_t seed = 0; seed < kGraphs; ++seed) {
     std::mt19937 random(seed);
     const WorldShape shape = random_world(&random);
-    const Graph graph = random_graph({shape.group, shape.head_dim, shape.page_tokens, false}, seed);
+    const Graph graph = random_graph(shape.graph(), seed);
     constexpr DType kTypes[] = {DType::kF32,  DType::kBF16, DType::kBF16, DType::kF32,
                                 DType::kBF16, DType::kF16,  DType::kBF16, DType::kF8E4M3};
     const DType dtype = kTypes[seed % 8];
@@ -166,7 +165,7 @@ TEST(Oracle, CpuChoosesTheInterpretersPages) {
 
 TEST(Oracle, RandomGraphsSurviveJson) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
-    const Graph graph = random_graph({4, 64, 16, false}, seed);
+    const Graph graph = random_graph({4, 64, 16}, seed);
     const std::string text = write_json(graph);
     auto read = read_json(text, "test.json");
     ASSERT_TRUE(read.ok()) << read.error().to_string() << text;

@@ -50,7 +50,7 @@ class OutputOps : public testing::Test {
  protected:
   std::unique_ptr<CompiledFlow> compile(const Ending& ending, BackendKind backend) {
     Probe probe(ending);
-    auto flow = CompiledFlow::compile(probe, "probe", {1, 8, 8, DType::kBF16}, {DType::kF32, backend, {}}, &pool_);
+    auto flow = CompiledFlow::compile(probe, "probe", {1, 8, 8}, {DType::kF32, backend, {}}, &pool_);
     EXPECT_TRUE(flow.ok()) << flow.error().to_string();
     return std::move(*flow);
   }

@@ -33,8 +33,7 @@ struct Selection {
 };
 
 Selection select(const Graph& graph, const WorldShape& shape, const PassOptions& passes, uint32_t seed) {
-  auto flow = CompiledFlow::compile(graph, {shape.group, shape.head_dim, shape.page_tokens, shape.kv_dtype},
-                                    {DType::kF32, BackendKind::kInterpreter, passes}, nullptr);
+  auto flow = CompiledFlow::compile(graph, {DType::kF32, BackendKind::kInterpreter, passes, shape.kv_dtype}, nullptr);
   EXPECT_TRUE(flow.ok()) << flow.error().to_string();
   World world(shape, (*flow)->fields(), seed);
   (*flow)->update(world.view, world.full_pages());
@@ -129,7 +128,7 @@ TEST(RewriteOracle, RandomGraphsKeepTheirSelection) {
   for (uint32_t seed = 0; seed < 600; ++seed) {
     std::mt19937 random(seed);
     const WorldShape shape = world_of(seed % 3 == 0 ? 1 : 4);
-    Graph graph = random_graph({shape.group, shape.head_dim, shape.page_tokens, false}, seed);
+    Graph graph = random_graph({shape.group, shape.head_dim, shape.page_tokens}, seed);
     if (!ends_in_top_k(graph)) continue;
     ++compared;
     if (seed % 2 == 0) graph = with_a_tail(graph, &random);
@@ -144,9 +143,10 @@ TEST(RewriteOracle, ReadyMadeFlowsKeepTheirSelection) {
   for (const auto& info : flows::list_flows())
     for (int group : {1, 4}) {
       SCOPED_TRACE(info.name);
-      const WorldShape shape = world_of(group);
+      WorldShape shape = world_of(group);
+      if (info.attention == AttentionKind::kMla) shape.head_dim = 576, shape.kv_lora_rank = 512;
       auto flow = flows::make_flow(info.name).value();
-      const auto graph = trace(*flow, std::string(info.name), {group, shape.head_dim, shape.page_tokens, false});
+      const auto graph = trace(*flow, std::string(info.name), shape.graph());
       ASSERT_TRUE(graph.ok()) << graph.error().to_string();
       expect_same_selection(select(*graph, shape, {{"rewrite", "common_subexpressions"}}, 3),
                             select(*graph, shape, {}, 3), shape.bos, tolerance_of(*graph));

@@ -56,7 +56,7 @@ def test_explain_shows_what_the_passes_did():
 def test_explain_as_json():
     on = vortex_json("flow", "explain", "centered_block_sparse_attention", "--model", MODEL)
     off = vortex_json("flow", "explain", "centered_block_sparse_attention", "--model", MODEL, "--passes-off", "rewrite")
-    assert on["shape"] == {"group": 4, "head_dim": 64, "block_size": 16}
+    assert on["shape"] == {"attention": "gqa", "group": 4, "head_dim": 64, "block_size": 16}
     assert len(on["forward_indexer"]["groups"]) == 2 and len(off["forward_indexer"]["groups"]) == 4
     assert on["cost"]["metadata_bytes_per_page"] == 128
     assert on["cost"]["predicted_us_per_row"] < off["cost"]["predicted_us_per_row"]

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <set>
 
@@ -13,17 +12,25 @@
 namespace vortex {
 namespace {
 
-constexpr std::array kGroups = {1, 2, 4, 8, 16};
-constexpr std::array kHeadDims = {32, 64, 128};
-constexpr std::array kPages = {4, 8, 16, 32, 64, 128};
+/// The shapes of one kind of attention.
+struct Grid {
+  std::vector<int> groups, head_dims, pages;
+  int kv_lora_rank = 0;
+};
+
+const Grid& grid_of(bool latent) {
+  static const Grid kGqa = {{1, 2, 4, 8, 16}, {32, 64, 128}, {4, 8, 16, 32, 64, 128}};
+  static const Grid kMla = {{4, 8, 16, 20, 128}, {576}, {16, 32, 64}, 512};
+  return latent ? kMla : kGqa;
+}
+
 constexpr size_t kListedShapes = 3;
 
 Status compile_for(const flow::FlowSource& source, const flow::GraphShape& shape, DType dtype, WorkerPool* pool) {
   VORTEX_ASSIGN_OR_RETURN(flow::Graph graph, source.trace(shape));
   flow::FlowOptions options;
   options.dtype = dtype;
-  const flow::FlowShape sizes{shape.group, shape.head_dim, shape.page_tokens, DType::kBF16};
-  const auto compiled = flow::CompiledFlow::compile(std::move(graph), sizes, options, pool);
+  const auto compiled = flow::CompiledFlow::compile(std::move(graph), options, pool);
   if (!compiled.ok()) return compiled.error();
   return {};
 }
@@ -43,11 +50,9 @@ void add_failure(const Error& error, const flow::GraphShape& shape, std::vector<
 }
 
 /// "page 4, 8 tokens", or nothing when all values of the axis fail.
-template <size_t kCount>
-std::string axis_text(const char* before, const char* after, const std::set<int>& values,
-                      const std::array<int, kCount>&) {
-  if (values.size() == kCount) return "";
-  return fmt::format("{} {}{}", before, fmt::join(values, ", "), after);
+std::string axis_text(const char* axis, const std::set<int>& values, const std::vector<int>& all) {
+  if (values.size() == all.size()) return "";
+  return fmt::format("{} {}", axis, fmt::join(values, ", "));
 }
 
 }  // namespace
@@ -59,12 +64,13 @@ int Sweep::failed() const {
 }
 
 Sweep sweep_flow(const flow::FlowSource& source, DType dtype) {
+  const Grid& grid = grid_of(source.attention() == AttentionKind::kMla);
   WorkerPool pool(1);
   Sweep sweep;
-  for (int group : kGroups)
-    for (int head_dim : kHeadDims)
-      for (int page : kPages) {
-        const flow::GraphShape shape{group, head_dim, page, false};
+  for (int group : grid.groups)
+    for (int head_dim : grid.head_dims)
+      for (int page : grid.pages) {
+        const flow::GraphShape shape{group, head_dim, page, grid.kv_lora_rank};
         const Status compiled = compile_for(source, shape, dtype, &pool);
         ++sweep.shapes;
         if (!compiled.ok()) add_failure(compiled.error(), shape, &sweep.failures);
@@ -80,9 +86,10 @@ std::string describe_shapes(const std::vector<flow::GraphShape>& shapes) {
     pages.insert(shape.page_tokens);
   }
   if (groups.size() * head_dims.size() * pages.size() == shapes.size()) {
-    std::vector<std::string> axes = {axis_text("group", "", groups, kGroups),
-                                     axis_text("head_dim", "", head_dims, kHeadDims),
-                                     axis_text("block_size", "", pages, kPages)};
+    const Grid& grid = grid_of(shapes.front().latent());
+    std::vector<std::string> axes = {axis_text("group", groups, grid.groups),
+                                     axis_text("head_dim", head_dims, grid.head_dims),
+                                     axis_text("block_size", pages, grid.pages)};
     std::erase(axes, "");
     return axes.empty() ? "every shape" : fmt::format("{}", fmt::join(axes, " with "));
   }

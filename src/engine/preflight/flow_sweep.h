@@ -23,8 +23,9 @@ struct Sweep {
   int failed() const;
 };
 
-/// Every group of {1, 2, 4, 8, 16}, head_dim of {32, 64, 128} and page of {4, 8, 16, 32, 64, 128} tokens. How many
-/// pages lie in a slab and how many a work item takes is not swept: compiled flows do not depend on them.
+/// Every group of {1, 2, 4, 8, 16}, head_dim of {32, 64, 128} and page of {4, 8, 16, 32, 64, 128} tokens; for a flow
+/// over latents 4, 8, 16, 20 and 128 heads, width 512 + 64 and pages of {16, 32, 64}. How many pages lie in a slab and
+/// how many a work item takes is not swept: compiled flows do not depend on them.
 Sweep sweep_flow(const flow::FlowSource& source, DType dtype);
 
 /// "page 4, 8 tokens" where only that decides, else the first few shapes: "group 1 head_dim 32 page 4, ...".

@@ -23,9 +23,16 @@ Finding warning(const char* key, std::string message, std::string hint) {
 
 Finding info(const char* key, std::string message) { return {Severity::kInfo, key, std::move(message), ""}; }
 
-/// A model that stands for all where there is none.
-ModelConfig usual_model() {
+/// A model that stands for all of one kind of attention where there is none.
+ModelConfig usual_model(AttentionKind kind) {
   ModelConfig model;
+  if (kind == AttentionKind::kMla) {
+    model.heads = 16;
+    model.kv_heads = 1;
+    model.head_dim = 576;
+    model.mla = {.kv_lora_rank = 512, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128};
+    return model;
+  }
   model.heads = 32;
   model.kv_heads = 8;
   model.head_dim = 128;
@@ -66,11 +73,18 @@ void check_budget(const VortexConfig& c, const ModelConfig* model, std::vector<F
                            "-1 takes the context"));
 }
 
+int64_t full_layers(const ModelConfig& model) {
+  const std::vector<bool> sparse = sparse_layers(VortexConfig{}, model);
+  return std::count(sparse.begin(), sparse.end(), true);
+}
+
 void check_layers(const VortexConfig& c, const ModelConfig& model, std::vector<Finding>* out) {
-  const std::vector<bool> sparse = sparse_layers(c, model.layers);
-  if (model.layers > 0 && std::count(sparse.begin(), sparse.end(), true) == 0)
-    out->push_back(warning("layers_skip", fmt::format("names all {} layers: attention stays dense", model.layers),
-                           "leave some out"));
+  const std::vector<bool> sparse = sparse_layers(c, model);
+  if (std::count(sparse.begin(), sparse.end(), true) == 0)
+    out->push_back(
+        warning("layers_skip",
+                fmt::format("names all {} layers that a flow may select in: attention stays dense", full_layers(model)),
+                "leave some out"));
 }
 
 void check_sweep(const flow::FlowSource& source, DType dtype, std::vector<Finding>* out) {
@@ -84,13 +98,14 @@ void check_sweep(const flow::FlowSource& source, DType dtype, std::vector<Findin
 }
 
 /// That the flow loads and compiles.
-void check_flow(const VortexConfig& c, const ModelConfig& model, const PreflightOptions& options,
+void check_flow(const VortexConfig& c, const ModelConfig* given, const PreflightOptions& options,
                 std::vector<Finding>* out) {
   const auto source = load_flow(c);
   if (!source.ok()) {
     out->push_back(of_error(source.error()));
     return;
   }
+  const ModelConfig model = given != nullptr ? *given : usual_model((*source)->attention());
   WorkerPool pool(1);
   const auto compiled = compile_flow(c, model, DType::kBF16, &pool);
   if (!compiled.ok()) out->push_back(of_error(compiled.error()));
@@ -119,14 +134,13 @@ std::string Finding::to_string() const {
 
 std::vector<Finding> preflight(const VortexConfig& c, const ModelConfig* model, const PreflightOptions& options) {
   std::vector<Finding> out;
-  const ModelConfig shapes = model != nullptr ? *model : usual_model();
-  if (const Status valid = validate(c, shapes.layers); !valid.ok()) {
+  if (const Status valid = validate(c, model != nullptr ? model->layers : 0); !valid.ok()) {
     out.push_back(of_error(valid.error()));
     return out;
   }
-  check_flow(c, shapes, options, &out);
+  check_flow(c, model, options, &out);
   check_budget(c, model, &out);
-  check_layers(c, shapes, &out);
+  if (model != nullptr) check_layers(c, *model, &out);
   const std::string unused = fields_without_effect(c);
   if (!unused.empty()) out.push_back(info("no effect on the CPU", unused));
   std::stable_sort(out.begin(), out.end(), [](const Finding& a, const Finding& b) { return a.severity < b.severity; });

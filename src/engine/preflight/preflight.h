@@ -28,9 +28,9 @@ struct PreflightOptions {
   bool sweep = false;  // also compile for the shapes of flow_sweep.h
 };
 
-/// Checks ranges, that the flow loads, and that it compiles for the model's shapes (group 4 and head_dim 128 without a
-/// model) and the config's block size, that a schedule_policy
-/// compiles; then what makes no sense together. Errors first. No error: the engine starts.
+/// Checks ranges, that the flow loads, is for the model's kind of attention and compiles for its shapes (without a
+/// model: group 4 and head_dim 128; 16 heads and width 512 + 64 for latents) and the config's block size, that a
+/// schedule_policy compiles; then what makes no sense together. Errors first. No error: the engine starts.
 std::vector<Finding> preflight(const VortexConfig& config, const ModelConfig* model, const PreflightOptions& options);
 
 /// A relative module_path is looked for in the working directory, then beside the file that the config is from.

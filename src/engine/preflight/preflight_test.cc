@@ -19,7 +19,9 @@ ModelConfig small_model() {
   return model;
 }
 
-std::vector<std::string> findings(const std::string& json, bool sweep = false) {
+using Lines = std::vector<std::string>;
+
+Lines findings(const std::string& json, bool sweep = false) {
   auto config = parse_vortex_config(json, "test.json");
   EXPECT_TRUE(config.ok()) << config.error().to_string();
   const ModelConfig model = small_model();
@@ -28,13 +30,42 @@ std::vector<std::string> findings(const std::string& json, bool sweep = false) {
   return out;
 }
 
-using Lines = std::vector<std::string>;
-
 TEST(Preflight, AFlowThatIsFine) {
   EXPECT_EQ(findings(R"({"module_name": "gqa_quest_sparse_attention"})"),
             (Lines{"info: gqa_quest_sparse_attention: compiles for group 4, head_dim 64, block_size 16; scoring reads "
                    "256 bytes a page",
                    "info: budget: 32 of 2048 pages a row at the model's context of 32768 tokens"}));
+}
+
+TEST(Preflight, EachAttentionHasItsFlows) {
+  VortexConfig config;
+  config.module_name = "sketch1_mla";
+  const ModelConfig grouped = small_model();
+  EXPECT_EQ(
+      preflight(config, &grouped, {})[0].to_string().substr(0, 108),
+      "error: sketch1_mla: this flow is for latent attention (mla), the model has grouped-query attention (gqa) (f");
+  EXPECT_EQ(check_flow_fits(config, grouped).error().code, ErrorCode::kConfiguration);
+  ModelConfig latent = small_model();
+  latent.kv_heads = 1;
+  latent.head_dim = 576;
+  latent.mla.kv_lora_rank = 512;
+  EXPECT_TRUE(check_flow_fits(config, latent).ok());
+  EXPECT_EQ(preflight(config, &latent, {})[0].to_string(),
+            "info: sketch1_mla: compiles for group 8, head_dim 576, block_size 16; scoring reads 1184 bytes a page");
+  config.module_name = "block_sparse_attention";
+  EXPECT_NE(preflight(config, &latent, {})[0].to_string().find("flows that fit: rope_aware_block_sparse_mla, "),
+            std::string::npos);
+}
+
+TEST(Preflight, LatentFlowsAreSweptOverLatentShapes) {
+  VortexConfig config;
+  config.module_name = "quest_mla";
+  std::vector<std::string> lines;
+  for (const Finding& finding : preflight(config, nullptr, {.sweep = true})) lines.push_back(finding.to_string());
+  EXPECT_EQ(lines,
+            (Lines{"info: quest_mla: compiles for group 16, head_dim 576, block_size 16; scoring reads 2304 bytes "
+                   "a page",
+                   "info: sweep: 15 of 15 shapes compile"}));
 }
 
 TEST(Preflight, SaveIsNoHindrance) {
@@ -97,10 +128,10 @@ TEST(Preflight, SweepSaysWhatFailsOnce) {
 }
 
 TEST(Sweep, ShapesInWords) {
-  std::vector<flow::GraphShape> shapes = {{1, 32, 4, false}, {1, 64, 8, false}};
+  std::vector<flow::GraphShape> shapes = {{1, 32, 4}, {1, 64, 8}};
   EXPECT_EQ(describe_shapes(shapes), "group 1 head_dim 32 block_size 4, group 1 head_dim 64 block_size 8");
-  shapes.push_back({2, 32, 4, false});
-  shapes.push_back({2, 32, 16, false});
+  shapes.push_back({2, 32, 4});
+  shapes.push_back({2, 32, 16});
   EXPECT_EQ(
       describe_shapes(shapes),
       "group 1 head_dim 32 block_size 4, group 1 head_dim 64 block_size 8, group 2 head_dim 32 block_size 4 and 1 "

@@ -55,7 +55,7 @@ void expect_rows(const std::vector<Row>& rows) {
     SCOPED_TRACE(row.message);
     Probe probe;
     row.spoil(probe);
-    const auto graph = trace(probe, "probe", {4, 64, 16, false});
+    const auto graph = trace(probe, "probe", {4, 64, 16});
     ASSERT_FALSE(graph.ok());
     EXPECT_EQ(graph.error().message, row.message);
     EXPECT_EQ(graph.error().hint, row.hint != nullptr ? row.hint : graph.error().hint);

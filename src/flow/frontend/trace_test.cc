@@ -24,7 +24,7 @@ struct Probe : Flow {
   Score forward_indexer(const Tensor& q, IndexerScope& c) override { return indexer(q, c); }
 };
 
-Result<Graph> trace_probe(Probe probe) { return trace(probe, "probe", {4, 64, 16, false}); }
+Result<Graph> trace_probe(Probe probe) { return trace(probe, "probe", {4, 64, 16}); }
 
 /// The error of a probe whose `where` is a line of this file (or the flow's name).
 void expect_error(Probe probe, const std::string& message, int line) {

@@ -15,7 +15,7 @@ std::string place(const SourceLocation& at) { return fmt::format("{}:{}:{}", at.
 
 }  // namespace
 
-Graph Tracer::record(Flow& flow) {
+Graph Tracer::record(FlowBase& flow) {
   CacheScope cache(this);
   flow.forward_cache(cache);
   side_ = kIndexer;

@@ -21,7 +21,7 @@ class Tracer {
   explicit Tracer(GraphBuilder builder) : builder_(std::move(builder)) {}
 
   /// Records the flow's methods and hands over the verified graph. Throws TraceFault, or what the flow throws.
-  Graph record(Flow& flow);
+  Graph record(FlowBase& flow);
 
   /// Appends a node; its tensor, or an empty one for stores.
   Tensor apply(Op op, std::initializer_list<Tensor> inputs, const Attributes& attributes, const SourceLocation& at);

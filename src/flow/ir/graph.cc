@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <cmath>
 #include <numeric>
 
 namespace vortex::flow {
@@ -19,7 +20,7 @@ constexpr std::array kStorages = {StorageName{Storage::kFlow, "flow"},       Sto
                                   StorageName{Storage::kInt2, "int2"},       StorageName{Storage::kInt1, "int1"}};
 
 std::string_view base_field_name(const GraphShape& shape, int field) {
-  if (shape.latent) return "latent";
+  if (shape.latent()) return "latent";
   return field == 0 ? "k" : "v";
 }
 
@@ -49,6 +50,21 @@ std::vector<std::string_view> storage_names() {
   std::vector<std::string_view> names;
   for (const StorageName& s : kStorages) names.push_back(s.name);
   return names;
+}
+
+float GraphShape::logit_scale() const { return scale > 0 ? scale : 1.0f / std::sqrt(static_cast<float>(head_dim)); }
+
+bool GraphShape::operator==(const GraphShape& other) const {
+  return group == other.group && head_dim == other.head_dim && page_tokens == other.page_tokens &&
+         kv_lora_rank == other.kv_lora_rank && logit_scale() == other.logit_scale();
+}
+
+std::string to_string(const GraphShape& shape) {
+  std::string text =
+      fmt::format("group {}, head_dim {}, page of {} tokens", shape.group, shape.head_dim, shape.page_tokens);
+  if (shape.latent()) text += fmt::format(", kv_lora_rank {}", shape.kv_lora_rank);
+  if (shape.scale > 0) text += fmt::format(", scale {}", shape.scale);
+  return text;
 }
 
 std::string_view Graph::field_name(int field) const {

@@ -79,11 +79,18 @@ struct FieldDecl {
 /// The shapes a graph is made for.
 struct GraphShape {
   int group = 1;      // G: query heads that share a kv head
-  int head_dim = 64;  // D: width of a query and of a key
+  int head_dim = 64;  // D: width of a query and of a key; of a latent
   int page_tokens = 16;
-  bool latent = false;  // one base field `latent` instead of `k` and `v`
-  bool operator==(const GraphShape&) const = default;
+  int kv_lora_rank = 0;  // above 0: one base field `latent` instead of `k` and `v`, and this many of its D hold no rope
+  float scale = 0;       // attention is softmax(scale * q . k); 0: 1 / sqrt(head_dim)
+
+  bool latent() const { return kv_lora_rank > 0; }
+  std::string_view attention() const { return latent() ? "mla" : "gqa"; }
+  float logit_scale() const;
+  bool operator==(const GraphShape& other) const;
 };
+/// "group 4, head_dim 128, page of 16 tokens", and what else tells it from other shapes.
+std::string to_string(const GraphShape& shape);
 
 using ValueId = int;
 using NodeId = int;
@@ -122,7 +129,7 @@ struct Graph {
   Program cache;
   Program indexer;
 
-  int base_fields() const { return shape.latent ? 1 : 2; }
+  int base_fields() const { return shape.latent() ? 1 : 2; }
   int field_count() const { return base_fields() + static_cast<int>(fields.size()); }
   std::string_view field_name(int field) const;  // base fields first
   std::optional<int> find_field(std::string_view name) const;

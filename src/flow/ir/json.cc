@@ -39,6 +39,16 @@ Json node_to_json(const Graph& graph, const Program& program, const Node& node) 
   return out;
 }
 
+Json shape_to_json(const GraphShape& shape) {
+  Json out = {{"group", shape.group},
+              {"head_dim", shape.head_dim},
+              {"page_tokens", shape.page_tokens},
+              {"attention", shape.attention()}};
+  if (shape.latent()) out["kv_lora_rank"] = shape.kv_lora_rank;
+  if (shape.scale > 0) out["scale"] = shape.scale;
+  return out;
+}
+
 Json nodes_to_json(const Graph& graph, const Program& program) {
   Json out = Json::array();
   for (const Node& node : program.nodes) out.push_back(node_to_json(graph, program, node));
@@ -131,7 +141,12 @@ Result<GraphShape> read_shape(const Json& json, const std::string& where) {
   VORTEX_ASSIGN_OR_RETURN(shape.page_tokens, reader.integer("page_tokens", 1, kMaxExtent));
   VORTEX_ASSIGN_OR_RETURN(const std::string attention, reader.text("attention", kMaxNameLength));
   if (attention != "gqa" && attention != "mla") return reader.fault("'attention' must be \"gqa\" or \"mla\"");
-  shape.latent = attention == "mla";
+  if (attention == "mla") {
+    VORTEX_ASSIGN_OR_RETURN(shape.kv_lora_rank, reader.integer("kv_lora_rank", 1, kMaxExtent));
+  }
+  if (const Json* scale = reader.find("scale")) {
+    VORTEX_ASSIGN_OR_RETURN(shape.scale, to_float(reader, "scale", *scale));
+  }
   VORTEX_RETURN_IF_ERROR(reader.finish());
   return shape;
 }
@@ -267,10 +282,7 @@ std::string write_json(const Graph& graph) {
   Json out;
   out["format"] = kFormat;
   out["name"] = graph.name;
-  out["shape"] = {{"group", graph.shape.group},
-                  {"head_dim", graph.shape.head_dim},
-                  {"page_tokens", graph.shape.page_tokens},
-                  {"attention", graph.shape.latent ? "mla" : "gqa"}};
+  out["shape"] = shape_to_json(graph.shape);
   out["fields"] = Json::array();
   for (const FieldDecl& f : graph.fields)
     out["fields"].push_back(

@@ -6,6 +6,7 @@
 //              {"op": "Write", "inputs": ["%0"], "field": "centroids"}],
 //    "indexer": [{"op": "Mean", "inputs": ["q"], "dim": 1}, {"op": "GeMM", "inputs": ["%0", "@centroids"]},
 //                {"op": "topK", "inputs": ["%1"]}]}
+// A shape of "attention": "mla" has "kv_lora_rank" too, and any "scale" when it is not 1 / sqrt(head_dim).
 // Inputs: "q" the query, "@name" a field, "%i" the result of node i of the same program. Attributes that are left out
 // have the op's defaults. `at` is the author's place, for messages.
 #pragma once

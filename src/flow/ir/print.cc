@@ -49,7 +49,7 @@ std::string print_program(const Graph& graph, const Program& program) {
 
 std::string print_graph(const Graph& graph) {
   std::string text = fmt::format("flow {} group={} head_dim={} page_tokens={}{}\n", graph.name, graph.shape.group,
-                                 graph.shape.head_dim, graph.shape.page_tokens, graph.shape.latent ? " latent" : "");
+                                 graph.shape.head_dim, graph.shape.page_tokens, graph.shape.latent() ? " latent" : "");
   for (const FieldDecl& f : graph.fields)
     text += fmt::format("field {} [{}, {}] {}\n", f.name, f.rows, f.cols, storage_name(f.storage));
   text += "cache\n" + print_program(graph, graph.cache);

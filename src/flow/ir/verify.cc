@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 
 #include "flow/ir/infer.h"
 
@@ -196,6 +197,11 @@ std::optional<Type> stored_type(const Graph& graph, Op op, const Attributes& att
 Status verify_declarations(const Graph& graph) {
   if (!is_identifier(graph.name)) return fault("flow", fmt::format("'{}' is no name of a flow", graph.name));
   VORTEX_RETURN_IF_ERROR(verify_extent(graph, "the query", graph.shape.group, graph.shape.head_dim));
+  if (graph.shape.kv_lora_rank > graph.shape.head_dim)
+    return fault(graph.name, fmt::format("kv_lora_rank {} is more than the latent's width {}", graph.shape.kv_lora_rank,
+                                         graph.shape.head_dim));
+  if (!(graph.shape.scale >= 0 && std::isfinite(graph.shape.scale)))
+    return fault(graph.name, fmt::format("the scale of attention is {}", graph.shape.scale));
   VORTEX_RETURN_IF_ERROR(verify_extent(graph, "a page", graph.shape.page_tokens, graph.shape.head_dim));
   if (graph.fields.size() > kMaxFields)
     return fault(graph.name,

@@ -22,17 +22,16 @@ class GraphSource final : public FlowSource {
  public:
   GraphSource(Graph graph, std::string path) : graph_(std::move(graph)), path_(std::move(path)) {}
   const std::string& name() const override { return graph_.name; }
-  Result<Graph> trace(const GraphShape& shape) const override {
+  AttentionKind attention() const override { return attention_of(graph_.shape); }
+
+ private:
+  Result<Graph> record(const GraphShape& shape) const override {
     if (graph_.shape == shape) return graph_;
-    const GraphShape& made = graph_.shape;
     return Error{ErrorCode::kInvalidArgument, path_,
-                 fmt::format("recorded for group {}, head_dim {}, page of {} tokens{}; needed for {}, {}, {}{}",
-                             made.group, made.head_dim, made.page_tokens, made.latent ? ", latent" : "", shape.group,
-                             shape.head_dim, shape.page_tokens, shape.latent ? ", latent" : ""),
+                 fmt::format("recorded for {}; needed for {}", to_string(graph_.shape), to_string(shape)),
                  "record the flow again for this model, or use its .cc file"};
   }
 
- private:
   const Graph graph_;
   const std::string path_;
 };
@@ -42,12 +41,14 @@ class PluginSource final : public FlowSource {
  public:
   PluginSource(Plugin plugin, std::string name) : plugin_(std::move(plugin)), name_(std::move(name)) {}
   const std::string& name() const override { return name_; }
-  Result<Graph> trace(const GraphShape& shape) const override {
+  AttentionKind attention() const override { return plugin_.find(name_)->attention; }
+
+ private:
+  Result<Graph> record(const GraphShape& shape) const override {
     VORTEX_ASSIGN_OR_RETURN(const auto flow, plugin_.make(name_));
     return flow::trace(*flow, name_, shape);
   }
 
- private:
   const Plugin plugin_;
   const std::string name_;
 };

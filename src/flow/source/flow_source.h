@@ -9,18 +9,25 @@
 
 #include "base/result.h"
 #include "flow/ir/graph.h"
+#include "vortex/flow.h"
 
 namespace vortex::flow {
 
-/// A flow that can be recorded for any shape.
+/// A flow that can be recorded for any shape of its kind of attention.
 class FlowSource {
  public:
   virtual ~FlowSource() = default;
   /// The registered name: what reports show.
   virtual const std::string& name() const = 0;
-  /// The graph for one shape. Errors: those of frontend/trace.h. A graph from JSON was recorded for one shape; any
-  /// other is kInvalidArgument.
-  virtual Result<Graph> trace(const GraphShape& shape) const = 0;
+  virtual AttentionKind attention() const = 0;
+  /// kConfiguration, naming flows that fit, when the flow is for the other kind of attention than the model's.
+  Status check_attention(const GraphShape& model) const;
+  /// The graph for one shape. Errors: that of check_attention, those of frontend/trace.h. A graph from JSON was
+  /// recorded for one shape; any other is kInvalidArgument.
+  Result<Graph> trace(const GraphShape& shape) const;
+
+ private:
+  virtual Result<Graph> record(const GraphShape& shape) const = 0;
 };
 
 /// Which flow, as VortexConfig names it.

@@ -13,9 +13,11 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr GraphShape kShape{.group = 4, .head_dim = 64, .page_tokens = 16};
+constexpr GraphShape kLatentShape{.group = 8, .head_dim = 576, .page_tokens = 32, .kv_lora_rank = 512, .scale = 0.1f};
 
 // A flow whose forward_cache and forward_indexer are given, as its file.
 std::string flow_text(const std::string& cache, const std::string& indexer) {
@@ -68,7 +70,7 @@ TEST_F(FlowSourceTest, BuiltIn) {
   const auto source = load_flow_source({{}, "gqa_quest_sparse_attention", {}});
   ASSERT_TRUE(source.ok());
   EXPECT_EQ((*source)->name(), "gqa_quest_sparse_attention");
-  for (const int head_dim : {64, 128}) EXPECT_EQ((*source)->trace({4, head_dim, 16, false})->shape.head_dim, head_dim);
+  for (const int head_dim : {64, 128}) EXPECT_EQ((*source)->trace({4, head_dim, 16})->shape.head_dim, head_dim);
   EXPECT_EQ(error_of(load_flow_source({{}, "gqa_quest_sparse_atention", {}})),
             "module_name: no flow 'gqa_quest_sparse_atention' (did you mean 'gqa_quest_sparse_attention'?)");
   EXPECT_THAT(error_of(load_flow_source({})), HasSubstr("module_name: no flow is named"));
@@ -76,18 +78,20 @@ TEST_F(FlowSourceTest, BuiltIn) {
 
 TEST_F(FlowSourceTest, EveryBuiltInFlowIsTheSameFromItsFile) {
   std::string text;
-  for (const flows::FlowInfo& info : flows::list_flows())
-    text += fmt::format("#include \"{}\"\n", builtin_file(std::string(info.name)));
+  for (const auto& file : fs::directory_iterator(fs::path(VORTEX_SOURCE_DIR) / "flows"))
+    if (file.path().extension() == ".cc" && file.path().stem() != "registry")
+      text += fmt::format("#include \"{}\"\n", file.path().string());
   const std::string all = write("all.cc", text);
   for (const flows::FlowInfo& info : flows::list_flows()) {
     const std::string name(info.name);
     const auto source = load(all, name);
     ASSERT_TRUE(source.ok()) << source.error().to_string();
-    const auto from_file = (*source)->trace(kShape);
+    const GraphShape& shape = info.attention == AttentionKind::kMla ? kLatentShape : kShape;
+    const auto from_file = (*source)->trace(shape);
     ASSERT_TRUE(from_file.ok()) << from_file.error().to_string();
-    const auto built_in = load_flow_source({{}, name, {}}).value()->trace(kShape);
+    const auto built_in = load_flow_source({{}, name, {}}).value()->trace(shape);
     EXPECT_EQ(without_places(*from_file), without_places(*built_in)) << name;
-    EXPECT_THAT(from_file->indexer.nodes[0].where, StartsWith(builtin_file(name) + ":"));
+    EXPECT_THAT(from_file->indexer.nodes[0].where, HasSubstr(VORTEX_SOURCE_DIR "/flows/"));
   }
 }
 
@@ -107,11 +111,42 @@ TEST_F(FlowSourceTest, Json) {
   EXPECT_EQ(write_json(*trace(path)), write_json(graph));
   EXPECT_EQ(error_of(trace(path, {.group = 4, .head_dim = 128, .page_tokens = 16})),
             path +
-                ": recorded for group 4, head_dim 64, page of 16 tokens; needed for 4, 128, 16 (record the flow again "
+                ": recorded for group 4, head_dim 64, page of 16 tokens; needed for group 4, head_dim 128, page of 16 "
+                "tokens (record the flow again "
                 "for this model, or use its .cc file)");
   EXPECT_EQ(error_of(load(path, "other")), path + ": no flow 'other' in this file (it has lserve_sparse_attention)");
   EXPECT_THAT(error_of(load(write("bad.json", "{\"format\": 3}"))), StartsWith((folder_ / "bad.json").string()));
   EXPECT_THAT(error_of(load(write("big.json", std::string((16 << 20) + 1, ' ')))), HasSubstr("larger than"));
+}
+
+TEST_F(FlowSourceTest, LatentGraphsInJson) {
+  const Graph graph = load_flow_source({{}, "sketch1_mla", {}}).value()->trace(kLatentShape).value();
+  const std::string path = write("latent.json", write_json(graph));
+  EXPECT_EQ(write_json(*trace(path, kLatentShape)), write_json(graph));
+  GraphShape other = kLatentShape;
+  other.scale = 0.2f;
+  EXPECT_EQ(error_of(trace(path, other)),
+            path +
+                ": recorded for group 8, head_dim 576, page of 32 tokens, kv_lora_rank 512, scale 0.1; needed for "
+                "group 8, head_dim 576, page of 32 tokens, kv_lora_rank 512, scale 0.2 (record the flow again for "
+                "this model, or use its .cc file)");
+}
+
+TEST_F(FlowSourceTest, AFlowForTheOtherAttentionIsRefusedByName) {
+  const std::string quest =
+      error_of(load_flow_source({{}, "gqa_quest_sparse_attention", {}}).value()->trace(kLatentShape));
+  EXPECT_THAT(quest, StartsWith("gqa_quest_sparse_attention: this flow is for grouped-query attention (gqa), the model "
+                                "has latent attention (mla) (flows that fit: rope_aware_block_sparse_mla, "));
+  EXPECT_THAT(quest, HasSubstr("sketch2_mla"));
+  EXPECT_THAT(quest, Not(HasSubstr("sketch2_sparse_attention")));
+  const std::string latent =
+      "sketch1_mla: this flow is for latent attention (mla), the model has grouped-query "
+      "attention (gqa) (flows that fit: block_sparse_attention, ";
+  const Graph graph = load_flow_source({{}, "sketch1_mla", {}}).value()->trace(kLatentShape).value();
+  const std::string source = builtin_file("sketch_mla"), json = write("graph.json", write_json(graph));
+  for (const FlowRequest& request :
+       {FlowRequest{{}, "sketch1_mla", {}}, FlowRequest{source, "sketch1_mla", cache()}, FlowRequest{json, {}, {}}})
+    EXPECT_THAT(error_of(load_flow_source(request).value()->trace(kShape)), StartsWith(latent));
 }
 
 TEST_F(FlowSourceTest, SeveralFlowsInAFile) {
@@ -153,7 +188,7 @@ TEST_F(FlowSourceTest, AnotherVersionIsRefused) {
   write("vortex/flow.h", older);
   set_variable("VORTEX_INCLUDE_DIR", folder_.string());
   const std::string path = write("old.cc", flow_text(kCache, kIndexer));
-  EXPECT_THAT(error_of(load(path)), HasSubstr("was built for vortex-flow-abi/0.1, this program has vortex-flow-abi/1 "
+  EXPECT_THAT(error_of(load(path)), HasSubstr("was built for vortex-flow-abi/0.2, this program has vortex-flow-abi/2 "
                                               "(build it again: `vortex flow build"));
   write("vortex/flow.h", header.substr(0, header.find("Tensor gemm(")) + "Tensor gone();\n" +
                              header.substr(header.find("Tensor gemm(")));
@@ -179,7 +214,7 @@ TEST_F(FlowSourceTest, CompiledOnce) {
   const std::string path = write("mine.cc", flow_text(kCache, kIndexer));
   ASSERT_TRUE(load(path).ok());
   const auto source = load(path);
-  for (int group = 1; group <= 16; ++group) EXPECT_TRUE((*source)->trace({group, 64, 16, false}).ok());
+  for (int group = 1; group <= 16; ++group) EXPECT_TRUE((*source)->trace({group, 64, 16}).ok());
   EXPECT_EQ(compiler_runs(), 1);
 }
 

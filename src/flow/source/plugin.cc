@@ -5,16 +5,18 @@
 #include <algorithm>
 #include <exception>
 
+#include "base/check.h"
 #include "toolchain/shared_library.h"
 
 namespace vortex::flow {
 namespace {
 
 // What compiled flows and the engine pass to each other. When one of these fails, raise VORTEX_FLOW_ABI in flow.h.
-static_assert(sizeof(PageShape) == 12 && sizeof(FieldShape) == 8 + sizeof(std::string));
+static_assert(sizeof(PageShape) == 16 && sizeof(LatentShape) == 20 && sizeof(FieldShape) == 8 + sizeof(std::string));
 static_assert(sizeof(Field) == sizeof(std::string) + sizeof(FieldShape));
 static_assert(sizeof(Tensor) == 16 && sizeof(Score) == 16 && sizeof(PageSet) == 16);
-static_assert(sizeof(CacheScope) == 8 && sizeof(IndexerScope) == 8 && sizeof(Flow) == 8);
+static_assert(sizeof(CacheScope) == 8 && sizeof(IndexerScope) == 8 && sizeof(FlowBase) == 8);
+static_assert(sizeof(FlowEntry) == 24 && sizeof(FlowExports) == 24);
 static_assert(sizeof(FieldName) == sizeof(std::string) + sizeof(SourceLocation));
 
 constexpr std::string_view kRebuild = "build it again: `vortex flow build FILE.cc -o FILE.so`";
@@ -51,21 +53,24 @@ std::vector<std::string_view> Plugin::names() const {
   return names;
 }
 
-Result<std::unique_ptr<Flow>> Plugin::make(std::string_view name) const {
+const FlowEntry* Plugin::find(std::string_view name) const {
+  const auto* const found = std::find_if(begin_, end_, [&](const FlowEntry* entry) { return name == entry->name; });
+  return found == end_ ? nullptr : *found;
+}
+
+Result<std::unique_ptr<FlowBase>> Plugin::make(std::string_view name) const {
   const auto threw = [&](const char* what) {
     return Error{ErrorCode::kInvalidArgument, path_, fmt::format("the constructor of '{}' threw: {}", name, what), ""};
   };
-  for (FlowList entry = begin_; entry != end_; ++entry) {
-    if (name != (*entry)->name) continue;
-    try {
-      return (*entry)->make();
-    } catch (const std::exception& error) {
-      return threw(error.what());
-    } catch (...) {
-      return threw("not a std::exception");
-    }
+  const FlowEntry* const entry = find(name);
+  VORTEX_CHECK(entry != nullptr, "no flow {} in {}", name, path_);
+  try {
+    return entry->make();
+  } catch (const std::exception& error) {
+    return threw(error.what());
+  } catch (...) {
+    return threw("not a std::exception");
   }
-  return std::unique_ptr<Flow>();
 }
 
 }  // namespace vortex::flow

@@ -19,8 +19,10 @@ class Plugin {
   static Result<Plugin> open(const std::string& file, const std::string& path);
 
   std::vector<std::string_view> names() const;
-  /// A fresh flow; null when there is none of that name. Whatever its constructor throws is an Error.
-  Result<std::unique_ptr<Flow>> make(std::string_view name) const;
+  /// The flow's entry; null when there is none of that name.
+  const FlowEntry* find(std::string_view name) const;
+  /// A fresh flow of a name that is there. Whatever its constructor throws is an Error.
+  Result<std::unique_ptr<FlowBase>> make(std::string_view name) const;
 
  private:
   Plugin(std::string path, FlowList begin, FlowList end) : path_(std::move(path)), begin_(begin), end_(end) {}
