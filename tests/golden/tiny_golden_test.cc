@@ -1,4 +1,5 @@
-// The six tiny models against Hugging Face transformers in float32: top logits, log-sum-exp and greedy tokens.
+// The tiny models, one or two a family, against Hugging Face transformers in float32: top logits, log-sum-exp and
+// greedy tokens.
 #include <gtest/gtest.h>
 
 #include "golden/golden_json.h"
@@ -59,7 +60,9 @@ TEST_P(TinyGoldenTest, ChunkedPrefillGivesTheSameLogits) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* model : {"llama", "llama3-rope", "mistral", "qwen2", "qwen3", "qwen3-yarn"})
+  for (const char* model :
+       {"llama", "llama3-rope", "mistral", "qwen2", "qwen3", "qwen3-yarn", "qwen3_moe", "deepseek_v2", "deepseek_v3",
+        "deepseek_v3-yarn", "glm4_moe_lite", "glm4_moe", "minimax_m2", "gemma3_text", "gpt_oss"})
     for (RigBackend backend : {RigBackend::kReference, RigBackend::kCpu}) all.push_back({model, backend});
   return all;
 }

@@ -1,5 +1,5 @@
-// SmolLM2-135M Q4_1 against llama.cpp: token ids, and greedy tokens wherever its margin is clear. The model is fetched
-// by scripts/setup.sh (`vortex pull smollm2`); where it is not there the tests are skipped and say so.
+// Models in GGUF against llama.cpp: token ids, and greedy tokens wherever its margin is clear. They are fetched by
+// scripts/setup.sh (`vortex pull NAME`); where one is not there its tests are skipped and say so.
 #include <gtest/gtest.h>
 
 #include "engine/text_codec.h"
@@ -11,21 +11,28 @@
 namespace vortex::testing {
 namespace {
 
-class Smollm2GoldenTest : public ::testing::Test {
+struct GgufGolden {
+  std::string model;   // in the catalogue
+  std::string golden;  // file
+  int64_t clear = 0;   // margins that are clear: the golden has more than these
+};
+
+class LlamaCppGoldenTest : public ::testing::TestWithParam<GgufGolden> {
  protected:
   void SetUp() override {
     ResolveOptions offline;
     offline.offline = true;
-    const auto path = resolve_model("smollm2", offline);
-    if (!path.ok()) GTEST_SKIP() << "smollm2 is not on this machine: run vortex pull smollm2";
+    const auto path = resolve_model(GetParam().model, offline);
+    if (!path.ok()) GTEST_SKIP() << GetParam().model << " is not on this machine: run vortex pull " << GetParam().model;
     path_ = *path;
   }
   std::string path_;
 };
 
-TEST_F(Smollm2GoldenTest, TokenIdsAreLlamaCpps) {
+TEST_P(LlamaCppGoldenTest, TokenIds) {
   const auto codec = TextCodec::create(*ModelFiles::open(path_).value()).value();
-  const auto goldens = load_golden("golden/smollm2-q4_1.json")["tokenizer"];
+  const auto goldens = load_golden(GetParam().golden)["tokenizer"];
+  ASSERT_GT(goldens.size(), 20U);
   for (const auto& golden : goldens)
     EXPECT_EQ(codec->tokenizer().encode(golden["text"].get<std::string>(), text::SpecialTokens::kIgnore),
               golden["ids"].get<std::vector<int32_t>>())
@@ -33,12 +40,12 @@ TEST_F(Smollm2GoldenTest, TokenIdsAreLlamaCpps) {
 }
 
 /// llama.cpp's own tokens are fed, so that one close call does not hide what follows.
-TEST_F(Smollm2GoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
+TEST_P(LlamaCppGoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
   constexpr double kClearMargin = 0.5;
   constexpr double kLogProbTolerance = 0.35;  // both sides round activations to 8 bits, each in its own way
   DecoderRig rig(path_, RigBackend::kCpu, DType::kBF16);
   int64_t clear = 0;
-  const auto goldens = load_golden("golden/smollm2-q4_1.json")["cases"];
+  const auto goldens = load_golden(GetParam().golden)["cases"];
   for (const auto& golden : goldens) {
     rig.restart();
     std::vector<float> logits = rig.prefill(golden["input_ids"].get<std::vector<int32_t>>(), 1)[0];
@@ -55,8 +62,17 @@ TEST_F(Smollm2GoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
       logits = rig.decode(expected);
     }
   }
-  EXPECT_GT(clear, 80) << "the golden has that many clear margins";
+  EXPECT_GT(clear, GetParam().clear) << "the golden has that many clear margins";
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, LlamaCppGoldenTest,
+                         ::testing::Values(GgufGolden{"smollm2", "golden/smollm2-q4_1.json", 80},
+                                           GgufGolden{"gemma3-270m", "golden/gemma3-270m-q4_k_m.json", 90}),
+                         [](const auto& test) {
+                           std::string name = test.param.model;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace vortex::testing
