@@ -11,7 +11,7 @@ using kernels::cpu::PanelTask;
 
 constexpr int kWidth = 2 * kLanes;
 constexpr int kTokenBlock = kLanes == 16 ? 12 : 6;  // with two vectors a token, this fills the register file
-constexpr int kPanelBlock = 4;                      // panels at once for a single token: hides the latency of a chain
+constexpr int kChainPairs = 4;                      // pairs of chains at once that hide the latency of one
 
 struct Pair {
   F32 low, high;
@@ -67,32 +67,34 @@ void multiply_block(const PanelTask& task, int64_t panel, int64_t token) {
   }
 }
 
-/// The last tokens, fewer than a block: largest block first.
+/// So few tokens that only several panels at once make enough chains.
 template <class Weights, int kTokens>
-void multiply_rest(const PanelTask& task, int64_t panel, int64_t token) {
-  if (task.tokens - token >= kTokens) {
-    multiply_block<Weights, 1, kTokens>(task, panel, token);
-    token += kTokens;
-  }
-  if constexpr (kTokens > 1) multiply_rest<Weights, (kTokens + 1) / 2>(task, panel, token);
+void multiply_few_tokens(const PanelTask& task, int64_t panels) {
+  constexpr int kPanels = kChainPairs / kTokens;
+  int64_t panel = 0;
+  for (; panel + kPanels <= panels; panel += kPanels) multiply_block<Weights, kPanels, kTokens>(task, panel, 0);
+  for (; panel < panels; ++panel) multiply_block<Weights, 1, kTokens>(task, panel, 0);
 }
 
-template <class Weights>
-void multiply_one_token(const PanelTask& task, int64_t panels) {
-  int64_t panel = 0;
-  for (; panel + kPanelBlock <= panels; panel += kPanelBlock) multiply_block<Weights, kPanelBlock, 1>(task, panel, 0);
-  for (; panel < panels; ++panel) multiply_block<Weights, 1, 1>(task, panel, 0);
+/// One panel times `tokens` tokens, at most kTokens.
+template <class Weights, int kTokens = kTokenBlock>
+void multiply_tokens(const PanelTask& task, int64_t panel, int64_t token, int64_t tokens) {
+  if (tokens == kTokens) return multiply_block<Weights, 1, kTokens>(task, panel, token);
+  if constexpr (kTokens > 1) multiply_tokens<Weights, kTokens - 1>(task, panel, token, tokens);
 }
 
 template <class Weights>
 void multiply(const PanelTask& task) {
   const int64_t panels = (task.rows + kWidth - 1) / kWidth;
-  if (task.tokens == 1) return multiply_one_token<Weights>(task, panels);
+  if (task.tokens == 1) return multiply_few_tokens<Weights, 1>(task, panels);
+  if (task.tokens == 2) return multiply_few_tokens<Weights, 2>(task, panels);
+  // Blocks of nearly the same size: one or two tokens left over would wait for their few chains.
+  const int64_t blocks = (task.tokens + kTokenBlock - 1) / kTokenBlock;
   for (int64_t panel = 0; panel < panels; ++panel) {
-    int64_t token = 0;
-    for (; token + kTokenBlock <= task.tokens; token += kTokenBlock)
-      multiply_block<Weights, 1, kTokenBlock>(task, panel, token);
-    multiply_rest<Weights, kTokenBlock / 2>(task, panel, token);
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t token = task.tokens * b / blocks;
+      multiply_tokens<Weights>(task, panel, token, task.tokens * (b + 1) / blocks - token);
+    }
   }
 }
 
