@@ -1,107 +1,18 @@
-// Our own flows against formulas written here, from k alone: sketches by their definition in double, bounds of
-// sub-pages, centroid and spread.
+// Our own flows over keys and values against formulas, from k alone: sketches (sketch_testing.h), bounds of sub-pages,
+// centroid and spread.
 #include <gtest/gtest.h>
 
 #include <functional>
 
 #include "base/worker_pool.h"
 #include "flow/flow.h"
-#include "flow/flow_testing.h"
+#include "flow/sketch_testing.h"
 #include "flows/registry.h"
 
 namespace vortex::flow {
 namespace {
 
-using Vector = std::vector<double>;
 using Formula = std::function<Vector(const World&, int row)>;
-
-/// Orthonormal Walsh-Hadamard transform by its definition: entry (i, j) is (-1)^popcount(i & j) / sqrt(n); signs by the
-/// mixed counter that the language fixes.
-Vector rotated(const Vector& x) {
-  const size_t n = x.size();
-  Vector signed_x(n), out(n, 0.0);
-  for (size_t i = 0; i < n; ++i) {
-    uint64_t z = (i + 1) * 0x9e3779b97f4a7c15ull;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    signed_x[i] = ((z ^ (z >> 31)) & 1) != 0 ? -x[i] : x[i];
-  }
-  for (size_t i = 0; i < n; ++i)
-    for (size_t j = 0; j < n; ++j)
-      out[i] += (__builtin_popcountll(i & j) % 2 == 0 ? 1 : -1) * signed_x[j] / std::sqrt(static_cast<double>(n));
-  return out;
-}
-
-/// Sketched values of one token: codes by the Gaussian's best step (any for one bit), the step that fits them best,
-/// stored in bfloat16.
-Vector sketched(const Vector& x, int bits) {
-  double squares = 0, xc = 0, cc = 0;
-  for (double v : x) squares += v * v / static_cast<double>(x.size());
-  const double first = 0.9957 * std::sqrt(squares), half = bits == 1 ? 1 : 2;
-  Vector out;
-  for (double v : x) out.push_back(std::clamp(std::floor(v / first), -half, half - 1) + 0.5);
-  for (size_t i = 0; i < x.size(); ++i) {
-    xc += x[i] * out[i];
-    cc += out[i] * out[i];
-  }
-  for (double& c : out) c *= round_to_bf16(static_cast<float>(xc / cc));
-  return out;
-}
-
-Vector query_of(const World& world, int row, int head) {
-  const float* q = world.query(row) + head * world.shape.head_dim;
-  return {q, q + world.shape.head_dim};
-}
-
-/// The query as products with codes read it.
-Vector to_eight_bits(Vector x) {
-  double largest = 0;
-  for (double v : x) largest = std::max(largest, std::abs(v));
-  for (double& v : x) v = std::nearbyint(v / (largest / 127)) * (largest / 127);
-  return x;
-}
-
-double dot(const Vector& a, const Vector& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-Vector token_of(const World& world, const std::vector<float>& k, int t) {
-  const int d = world.shape.head_dim;
-  return {k.begin() + t * d, k.begin() + (t + 1) * d};
-}
-
-int scored_pages(const World& world, int row) { return world.sequence(row).pages - world.shape.eos; }
-
-/// Estimated logits q . k of a page, [head][token].
-std::vector<Vector> estimates(const World& world, int row, int page, int bits) {
-  const std::vector<float> k = world.field(0, world.page(row, page));
-  std::vector<Vector> tokens, out;
-  for (int t = 0; t < world.shape.page_tokens; ++t) tokens.push_back(sketched(rotated(token_of(world, k, t)), bits));
-  for (int h = 0; h < world.shape.group; ++h) {
-    const Vector q = to_eight_bits(rotated(query_of(world, row, h)));
-    Vector& logits = out.emplace_back();
-    for (const Vector& token : tokens) logits.push_back(dot(q, token));
-  }
-  return out;
-}
-
-Vector sketch_max(const World& world, int row, int bits) {
-  const int n = scored_pages(world, row), bos = world.shape.bos;
-  const double scale = 1 / std::sqrt(static_cast<double>(world.shape.head_dim));
-  Vector out(static_cast<size_t>(n), 0.0), total(static_cast<size_t>(world.shape.group), 0.0);
-  std::vector<Vector> best;  // [page][head], as exponentials
-  for (int j = 0; j < n; ++j) {
-    Vector& page = best.emplace_back();
-    for (const Vector& logits : estimates(world, row, j, bits))
-      page.push_back(std::exp(scale * *std::max_element(logits.begin(), logits.end())));
-    for (size_t h = 0; j >= bos && h < page.size(); ++h) total[h] += page[h];
-  }
-  for (size_t j = 0; j < best.size(); ++j)
-    for (size_t h = 0; h < total.size(); ++h) out[j] = std::max(out[j], best[j][h] / total[h]);
-  return out;
-}
 
 Vector sketch_mass(const World& world, int row) {
   const int n = scored_pages(world, row), bos = world.shape.bos;

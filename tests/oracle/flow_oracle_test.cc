@@ -1,4 +1,4 @@
-// The CPU backend against the interpreter on random graphs and odd shapes.
+// The CPU backend against the interpreter on random graphs and odd shapes, over keys and values and over latents.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -11,6 +11,16 @@
 
 namespace vortex::flow {
 namespace {
+
+/// One latent for all heads in place of keys and values.
+void make_latent(int heads, int rank, int rope, WorldShape* shape) {
+  shape->group = heads;
+  shape->kv_heads = 1;
+  shape->kv_lora_rank = rank;
+  shape->head_dim = rank + rope;
+  shape->page_tokens = std::min(shape->page_tokens, 32);
+  shape->scale = 0.1f;
+}
 
 WorldShape random_world(std::mt19937* random) {
   const auto pick = [&](std::initializer_list<int> choices) {
@@ -26,6 +36,7 @@ WorldShape random_world(std::mt19937* random) {
   shape.eos = pick({1, 2, 4});
   shape.budget = shape.bos + shape.eos + pick({1, 2, 5, 17});
   shape.kv_dtype = pick({0, 1}) != 0 ? DType::kBF16 : DType::kF32;
+  if (pick({0, 1, 2, 3, 4}) == 0) make_latent(pick({1, 4, 8, 20}), pick({64, 96, 512}), pick({16, 64}), &shape);
   shape.tokens.clear();
   for (int s = pick({1, 2, 3}); s > 0; --s)
     shape.tokens.push_back(shape.page_tokens * pick({3, 9, 20}) + pick({1, 3, shape.page_tokens}));
@@ -165,7 +176,8 @@ TEST(Oracle, CpuChoosesTheInterpretersPages) {
 
 TEST(Oracle, RandomGraphsSurviveJson) {
   for (uint32_t seed = 0; seed < 200; ++seed) {
-    const Graph graph = random_graph({4, 64, 16}, seed);
+    const bool latent = seed % 4 == 0;
+    const Graph graph = random_graph(latent ? GraphShape{8, 576, 32, 512, 0.1f} : GraphShape{4, 64, 16}, seed);
     const std::string text = write_json(graph);
     auto read = read_json(text, "test.json");
     ASSERT_TRUE(read.ok()) << read.error().to_string() << text;

@@ -54,7 +54,9 @@ class Generator {
 
   /// A value from the page's tokens, shaped to the field by reductions, masks of its shape and broadcasts.
   void write_field(int f) {
-    values_ = exact_ = {field_value(kCache, 0), field_value(kCache, 1)};
+    values_.clear();
+    for (int base = 0; base < builder_->graph().base_fields(); ++base) values_.push_back(field_value(kCache, base));
+    exact_ = values_;
     for (int i = pick(0, 3); i > 0; --i) grow(kCache);
     const FieldDecl& field = fields_[static_cast<size_t>(f)];
     ValueId v = values_[static_cast<size_t>(pick(0, static_cast<int>(values_.size()) - 1))];
