@@ -21,6 +21,8 @@ struct GuardedField {
 };
 constexpr GuardedField kGuardedFields[] = {
     {"expert_count", 0},
+    {"expert_shared_count", 0},
+    {"expert_group_scale", 0},
     {"attn_logit_softcapping", 0},
     {"final_logit_softcapping", 0},
     {"logit_scale", 1},
@@ -84,16 +86,19 @@ void read_sizes(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
   out->kv_heads = fields.integer("attention.head_count_kv", 1, limits::kHeads).value_or(out->heads);
   out->head_dim =
       fields.integer("attention.key_length", 1, limits::kHeadDim).value_or(std::max(out->hidden_size / out->heads, 1));
-  const int value_dim = fields.integer("attention.value_length", 1, limits::kHeadDim).value_or(out->head_dim);
-  if (value_dim != out->head_dim) {
-    fields.fail(
-        unsupported(file.path(), fmt::format("keys of {} and values of {} dimensions", out->head_dim, value_dim)));
-  }
   out->max_position_embeddings = fields.required_integer("context_length", 1, limits::kPositions);
   out->rms_norm_eps = static_cast<float>(fields.required_number("attention.layer_norm_rms_epsilon", 0, 1));
   out->sliding_window = fields.integer("attention.sliding_window", 0, limits::kPositions).value_or(0);
   out->layer_types.assign(static_cast<size_t>(out->layers),
                           out->sliding_window > 0 ? LayerType::kSlidingAttention : LayerType::kFullAttention);
+}
+
+/// Of latent heads, keys and values may differ.
+void check_value_length(ConfigFields& fields, const ModelConfig& config) {
+  const int value_dim = fields.integer("attention.value_length", 1, limits::kHeadDim).value_or(config.head_dim);
+  if (config.latent() || value_dim == config.head_dim) return;
+  fields.fail(
+      unsupported(fields.where(), fmt::format("keys of {} and values of {} dimensions", config.head_dim, value_dim)));
 }
 
 void read_tensor_facts(const GgufFile& file, ModelConfig* out) {
@@ -104,6 +109,7 @@ void read_tensor_facts(const GgufFile& file, ModelConfig* out) {
   out->qk_norm = has("blk.0.attn_q_norm.weight") ? QkNorm::kHead : QkNorm::kNone;
   out->tie_word_embeddings = !has("output.weight");
   const NamedTensor* matrix = file.find_tensor("blk.0.ffn_up.weight");
+  if (!matrix) matrix = file.find_tensor("blk.0.ffn_up_exps.weight");
   if (matrix) out->stored_dtype = matrix->view.dtype;
 }
 
@@ -190,9 +196,11 @@ Result<ModelConfig> read_gguf_config(const GgufFile& file) {
   read_sizes(file, fields, &out);
   VORTEX_RETURN_IF_ERROR(fields.status());
   read_tensor_facts(file, &out);
-  if (form.read) form.read(file, fields, &out);
   VORTEX_RETURN_IF_ERROR(read_rope(fields, &out));
   out.rope.interleaved = form.interleaved_rope;
+  if (form.read) form.read(file, fields, &out);
+  check_value_length(fields, out);
+  VORTEX_RETURN_IF_ERROR(fields.status());
   VORTEX_RETURN_IF_ERROR(read_frequency_divisors(file, &out.rope));
   GenerationDefaults ids;
   VORTEX_ASSIGN_OR_RETURN(ids.bos_ids, token_ids(file, {"bos_token_id"}));

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "loader/dummy_weights.h"
 #include "loader/errors.h"
 #include "loader/families/family.h"
@@ -50,6 +51,10 @@ TensorSummary summary_of(const NamedTensor& tensor) {
   return {tensor.name, tensor.view.dtype, tensor.view.shape, tensor.view.bytes()};
 }
 
+void report_left_out(const std::string& path, int tensors) {
+  if (tensors > 0) log_info("{}: left out {} tensors of layers that predict further tokens", path, tensors);
+}
+
 std::string shorten(std::string_view text) {
   constexpr size_t kMax = 120;
   return text.size() <= kMax ? std::string(text) : std::string(text.substr(0, kMax)) + "...";
@@ -87,7 +92,9 @@ Status ModelFiles::open_folder() {
   for (const NamedTensor& tensor : safetensors_.tensors) {
     if (tensor.name == "model.layers.0.self_attn.o_proj.weight") config_.stored_dtype = tensor.view.dtype;
   }
-  return add_hf_weights(safetensors_.tensors, *family, config_, &weights_);
+  VORTEX_ASSIGN_OR_RETURN(const int left_out, add_hf_weights(safetensors_.tensors, *family, config_, &weights_));
+  report_left_out(path_, left_out);
+  return {};
 }
 
 Status ModelFiles::open_gguf() {
@@ -102,7 +109,9 @@ Status ModelFiles::open_gguf() {
   weights_.describe_as(path_, config_.tie_word_embeddings);
   const Family* family = find_gguf_family(config_.architecture);
   VORTEX_CHECK(family, "a config of {} without a family", config_.architecture);
-  return add_gguf_weights(gguf_->tensors(), *family, config_, &weights_);
+  VORTEX_ASSIGN_OR_RETURN(const int left_out, add_gguf_weights(gguf_->tensors(), *family, config_, &weights_));
+  report_left_out(path_, left_out);
+  return {};
 }
 
 Status ModelFiles::read_configs(const std::string& config_path, const std::string& folder) {

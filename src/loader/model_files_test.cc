@@ -28,7 +28,14 @@ void add_mlp(const std::string& prefix, int64_t hidden, int64_t inner, std::vect
   parts->push_back({prefix + "down_proj.weight", {hidden, inner}});
 }
 
-void add_experts(const ModelConfig& c, const std::string& layer, std::vector<Part>* parts) {
+void add_biases(const std::string& prefix, int64_t hidden, int64_t inner, std::vector<Part>* parts) {
+  parts->push_back({prefix + "gate_proj.bias", {inner}});
+  parts->push_back({prefix + "up_proj.bias", {inner}});
+  parts->push_back({prefix + "down_proj.bias", {hidden}});
+}
+
+void add_experts(const ModelFiles& files, const std::string& layer, std::vector<Part>* parts) {
+  const ModelConfig& c = files.config();
   const MoeConfig& moe = c.moe;
   const int64_t h = c.hidden_size, inner = moe.intermediate_size;
   const std::string mlp = layer + "mlp.";
@@ -36,17 +43,21 @@ void add_experts(const ModelConfig& c, const std::string& layer, std::vector<Par
   if (moe.router_bias) parts->push_back({mlp + "gate.bias", {moe.experts}});
   if (moe.selection_bias) parts->push_back({mlp + "gate.e_score_correction_bias", {moe.experts}});
   if (moe.shared_experts > 0) add_mlp(mlp + "shared_experts.", h, moe.shared_experts * inner, parts);
-  if (moe.expert_bias) {  // gpt-oss, stacked as Hugging Face stores it
+  if (moe.expert_bias && !files.gguf()) {  // gpt-oss, stacked as Hugging Face stores it
     parts->push_back({mlp + "experts.gate_up_proj", {moe.experts, h, 2 * inner}});
     parts->push_back({mlp + "experts.gate_up_proj_bias", {moe.experts, 2 * inner}});
     parts->push_back({mlp + "experts.down_proj", {moe.experts, inner, h}});
     parts->push_back({mlp + "experts.down_proj_bias", {moe.experts, h}});
     return;
   }
-  for (int e = 0; e < moe.experts; ++e) add_mlp(fmt::format("{}experts.{}.", mlp, e), h, inner, parts);
+  for (int e = 0; e < moe.experts; ++e) {
+    const std::string expert = fmt::format("{}experts.{}.", mlp, e);
+    add_mlp(expert, h, inner, parts);
+    if (moe.expert_bias) add_biases(expert, h, inner, parts);
+  }
 }
 
-void add_latent_attention(const ModelConfig& c, const std::string& at, std::vector<Part>* parts) {
+void add_latent_attention(const ModelConfig& c, bool split, const std::string& at, std::vector<Part>* parts) {
   const MlaConfig& mla = c.mla;
   const int64_t h = c.hidden_size, q = int64_t{c.heads} * (mla.qk_nope_head_dim + mla.qk_rope_head_dim);
   if (mla.q_lora_rank == 0) {
@@ -58,8 +69,13 @@ void add_latent_attention(const ModelConfig& c, const std::string& at, std::vect
   }
   parts->push_back({at + "kv_a_proj_with_mqa.weight", {mla.kv_lora_rank + mla.qk_rope_head_dim, h}});
   parts->push_back({at + "kv_a_layernorm.weight", {mla.kv_lora_rank}});
-  parts->push_back(
-      {at + "kv_b_proj.weight", {int64_t{c.heads} * (mla.qk_nope_head_dim + mla.v_head_dim), mla.kv_lora_rank}});
+  if (split) {
+    parts->push_back({at + "k_b_proj.weight", {c.heads, mla.kv_lora_rank, mla.qk_nope_head_dim}});
+    parts->push_back({at + "v_b_proj.weight", {c.heads, mla.v_head_dim, mla.kv_lora_rank}});
+  } else {
+    const int64_t rows = int64_t{c.heads} * (mla.qk_nope_head_dim + mla.v_head_dim);
+    parts->push_back({at + "kv_b_proj.weight", {rows, mla.kv_lora_rank}});
+  }
   parts->push_back({at + "o_proj.weight", {h, int64_t{c.heads} * mla.v_head_dim}});
 }
 
@@ -78,7 +94,8 @@ void add_attention(const ModelConfig& c, const std::string& at, std::vector<Part
   parts->push_back({at + "k_norm.weight", {all ? kv : c.head_dim}});
 }
 
-void add_layer(const ModelConfig& c, int index, std::vector<Part>* parts) {
+void add_layer(ModelFiles& files, int index, std::vector<Part>* parts) {
+  const ModelConfig& c = files.config();
   const std::string layer = fmt::format("model.layers.{}.", index);
   const int64_t h = c.hidden_size;
   parts->push_back({layer + "input_layernorm.weight", {h}});
@@ -88,12 +105,13 @@ void add_layer(const ModelConfig& c, int index, std::vector<Part>* parts) {
     parts->push_back({layer + "post_feedforward_layernorm.weight", {h}});
   }
   if (c.mla.kv_lora_rank > 0) {
-    add_latent_attention(c, layer + "self_attn.", parts);
+    const bool split = files.weights().contains(layer + "self_attn.k_b_proj.weight");
+    add_latent_attention(c, split, layer + "self_attn.", parts);
   } else {
     add_attention(c, layer + "self_attn.", parts);
   }
   if (!c.moe_layers.empty() && c.moe_layers[static_cast<size_t>(index)]) {
-    add_experts(c, layer, parts);
+    add_experts(files, layer, parts);
   } else {
     add_mlp(layer + "mlp.", h, c.intermediate_size, parts);
   }
@@ -105,7 +123,7 @@ Status take_all(ModelFiles& files) {
   std::vector<Part> parts = {{"model.embed_tokens.weight", {c.vocab_size, c.hidden_size}},
                              {"lm_head.weight", {c.vocab_size, c.hidden_size}},
                              {"model.norm.weight", {c.hidden_size}}};
-  for (int i = 0; i < c.layers; ++i) add_layer(c, i, &parts);
+  for (int i = 0; i < c.layers; ++i) add_layer(files, i, &parts);
   for (const auto& [name, shape] : parts) VORTEX_RETURN_IF_ERROR(files.weights().take(name, shape));
   return files.weights().finish();
 }
@@ -121,6 +139,17 @@ TEST(ModelFiles, ConfigAndWeightsOfTheTinyModelsAgree) {
     EXPECT_TRUE(taken.ok()) << taken.error().to_string();
     EXPECT_EQ((*files)->gguf(), nullptr);
     EXPECT_FALSE((*files)->tokenizer_json().has_value());
+  }
+}
+
+TEST(ModelFiles, ConfigAndWeightsOfTheTinyGgufsAgree) {
+  for (const char* name :
+       {"llama", "qwen3_moe", "deepseek_v2", "deepseek_v3-yarn", "glm4_moe", "minimax_m2", "gemma3_text", "gpt_oss"}) {
+    SCOPED_TRACE(name);
+    auto files = ModelFiles::open(fmt::format("{}/tests/data/gguf/{}.gguf", VORTEX_SOURCE_DIR, name));
+    ASSERT_TRUE(files.ok()) << files.error().to_string();
+    const Status taken = take_all(**files);
+    EXPECT_TRUE(taken.ok()) << taken.error().to_string();
   }
 }
 

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <optional>
 
-#include "base/log.h"
 #include "loader/errors.h"
 #include "loader/families/family.h"
 
@@ -21,12 +20,34 @@ constexpr WeightAlias kGgufModelNames[] = {
 };
 /// Within a layer, in all families that do not say otherwise.
 constexpr WeightAlias kGgufLayerNames[] = {
-    {"attn_norm", "input_layernorm"},    {"attn_q", "self_attn.q_proj"},
-    {"attn_k", "self_attn.k_proj"},      {"attn_v", "self_attn.v_proj"},
-    {"attn_output", "self_attn.o_proj"}, {"attn_q_norm", "self_attn.q_norm"},
-    {"attn_k_norm", "self_attn.k_norm"}, {"ffn_norm", "post_attention_layernorm"},
-    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
+    {"attn_q_a", "self_attn.q_a_proj"},  // latent attention
+    {"attn_q_a_norm", "self_attn.q_a_layernorm"},
+    {"attn_q_b", "self_attn.q_b_proj"},
+    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"},
+    {"attn_kv_a_norm", "self_attn.kv_a_layernorm"},
+    {"attn_kv_b", "self_attn.kv_b_proj"},
+    {"attn_k_b", "self_attn.k_b_proj"},
+    {"attn_v_b", "self_attn.v_b_proj"},
+    {"attn_sinks.weight", "self_attn.sinks"},
+    {"ffn_gate_inp", "mlp.gate"},  // mixtures
+    {"exp_probs_b.bias", "mlp.gate.e_score_correction_bias"},
+    {"ffn_gate_exps", "mlp.experts.*.gate_proj"},
+    {"ffn_up_exps", "mlp.experts.*.up_proj"},
+    {"ffn_down_exps", "mlp.experts.*.down_proj"},
+    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_experts.down_proj"},
 };
 
 /// How one kind of file names weights.
@@ -133,8 +154,8 @@ Status add_slices(const std::string& pattern, const TensorView& stack, int slice
   return {};
 }
 
-Status add_weights(std::span<const NamedTensor> tensors, const Naming& naming, bool leave_out_past_last,
-                   const ModelConfig& config, WeightMap* out) {
+Result<int> add_weights(std::span<const NamedTensor> tensors, const Naming& naming, bool leave_out_past_last,
+                        const ModelConfig& config, WeightMap* out) {
   int left_out = 0;
   for (const NamedTensor& tensor : tensors) {
     const auto within = layer_name(tensor.name, naming.layers);
@@ -146,20 +167,19 @@ Status add_weights(std::span<const NamedTensor> tensors, const Naming& naming, b
     VORTEX_RETURN_IF_ERROR(ours.stacked ? add_slices(ours.name, tensor.view, config.moe.experts, out)
                                         : out->add(ours.name, tensor.view));
   }
-  if (left_out > 0) log_info("left out {} tensors of layers that predict further tokens", left_out);
-  return {};
+  return left_out;
 }
 
 }  // namespace
 
-Status add_hf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
-                      WeightMap* out) {
+Result<int> add_hf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
+                           WeightMap* out) {
   const Naming naming{kOurLayers, {}, family.hf.weights, {}};
   return add_weights(tensors, naming, family.has_prediction_layers, config, out);
 }
 
-Status add_gguf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
-                        WeightMap* out) {
+Result<int> add_gguf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
+                             WeightMap* out) {
   const Naming naming{"blk.", kGgufModelNames, family.gguf.weights, kGgufLayerNames};
   return add_weights(tensors, naming, family.has_prediction_layers, config, out);
 }

@@ -22,13 +22,13 @@ struct WeightAlias {
 };
 
 /// Adds tensors of safetensors files under our names. Layers past the last of a family that has such (they predict
-/// further tokens) are left out, which the log says. kDataLoss when two tensors get one name.
-Status add_hf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
-                      WeightMap* out);
+/// further tokens) are left out: returns how many tensors. kDataLoss when two tensors get one name.
+Result<int> add_hf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
+                           WeightMap* out);
 
 /// The same for GGUF's names ("blk.3.attn_q.weight" is "model.layers.3.self_attn.q_proj.weight"). A name that we do
 /// not know stays as it is: WeightMap::finish() will refuse it.
-Status add_gguf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
-                        WeightMap* out);
+Result<int> add_gguf_weights(std::span<const NamedTensor> tensors, const Family& family, const ModelConfig& config,
+                             WeightMap* out);
 
 }  // namespace vortex

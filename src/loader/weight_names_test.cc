@@ -63,16 +63,44 @@ TEST(WeightNames, MapMinimaxExperts) {
   }
 }
 
+TEST(WeightNames, SplitStackedExperts) {
+  const NamedTensor tensors[] = {tensor("blk.0.ffn_gate_exps.weight", {3, 4, 5}),
+                                 tensor("blk.0.ffn_gate_exps.bias", {3, 4}), tensor("blk.0.attn_k_b.weight", {2, 4, 3}),
+                                 tensor("blk.0.exp_probs_b.bias", {3}), tensor("blk.0.attn_sinks.weight", {2})};
+  WeightMap map;
+  ASSERT_TRUE(add_gguf_weights(tensors, *find_gguf_family("gpt-oss"), config_of(1, 3), &map).ok());
+  const std::string layer = "model.layers.0.";
+  for (int e : {0, 2}) {
+    const std::string expert = fmt::format("{}mlp.experts.{}.gate_proj.", layer, e);
+    EXPECT_EQ(map.take(expert + "weight", {4, 5})->data, kMemory + e * 20 * 4);
+    EXPECT_EQ(map.take(expert + "bias", {4})->data, kMemory + e * 4 * 4);
+  }
+  EXPECT_TRUE(map.take(layer + "self_attn.k_b_proj.weight", {2, 4, 3}).ok()) << "heads stay together";
+  EXPECT_TRUE(map.contains(layer + "mlp.gate.e_score_correction_bias"));
+  EXPECT_TRUE(map.contains(layer + "self_attn.sinks"));
+  EXPECT_THAT(add_gguf_weights(tensors, *find_gguf_family("gpt-oss"), config_of(1, 4), &map).error().to_string(),
+              HasSubstr("stacked tensor has shape [3, 4, 5], the config asks for 4 experts"));
+}
+
+TEST(WeightNames, NormsOfGgufGoWhereTheFamilyPutsThem) {
+  EXPECT_TRUE(
+      gguf_becomes("gemma3", "blk.1.post_attention_norm.weight", "model.layers.1.post_attention_layernorm.weight"));
+  EXPECT_TRUE(gguf_becomes("gemma3", "blk.1.ffn_norm.weight", "model.layers.1.pre_feedforward_layernorm.weight"));
+  EXPECT_TRUE(gguf_becomes("gemma3", "blk.1.post_ffw_norm.weight", "model.layers.1.post_feedforward_layernorm.weight"));
+  EXPECT_TRUE(
+      gguf_becomes("glm4moe", "blk.1.post_attention_norm.weight", "model.layers.1.post_attention_layernorm.weight"));
+}
+
 TEST(WeightNames, LeaveOutLayersThatPredictFurtherTokens) {
   const NamedTensor tensors[] = {tensor("model.layers.1.input_layernorm.weight"),
                                  tensor("model.layers.2.eh_proj.weight"),
                                  tensor("model.layers.2.input_layernorm.weight")};
   WeightMap map;
-  ASSERT_TRUE(add_hf_weights(tensors, *find_hf_family("deepseek_v3"), config_of(2), &map).ok());
+  EXPECT_EQ(*add_hf_weights(tensors, *find_hf_family("deepseek_v3"), config_of(2), &map), 2);
   EXPECT_TRUE(map.contains("model.layers.1.input_layernorm.weight"));
   EXPECT_FALSE(map.contains("model.layers.2.input_layernorm.weight"));
   WeightMap llama;
-  ASSERT_TRUE(add_hf_weights(tensors, *find_hf_family("llama"), config_of(2), &llama).ok());
+  EXPECT_EQ(*add_hf_weights(tensors, *find_hf_family("llama"), config_of(2), &llama), 0);
   EXPECT_TRUE(llama.contains("model.layers.2.input_layernorm.weight")) << "finish() will refuse it";
 }
 
@@ -82,7 +110,8 @@ TEST(Families, AreFoundByEveryName) {
   EXPECT_EQ(find_hf_family(""), nullptr);
   EXPECT_EQ(find_gguf_family(""), nullptr);
   EXPECT_THAT(supported_architectures(), HasSubstr("LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM"));
-  EXPECT_THAT(supported_architectures(), HasSubstr("GptOssForCausalLM; in GGUF llama, qwen2, qwen3"));
+  EXPECT_THAT(supported_architectures(),
+              HasSubstr("GptOssForCausalLM; in GGUF llama, qwen2, qwen3, qwen3moe, deepseek2"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ std::string run_target(std::span<const std::byte> input) {
   if (!config.ok()) return config.error().message;
   rope_inverse_frequencies(config->rope, config->head_dim);
   rope_attention_scale(config->rope);
+  if (config->sliding_rope) rope_inverse_frequencies(*config->sliding_rope, config->head_dim);
   return "parsed";
 }
 

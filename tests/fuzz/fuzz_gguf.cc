@@ -1,10 +1,11 @@
 // GGUF bytes: parse, read the config, touch all a caller would touch.
 #include "fuzz/fuzz_target.h"
+#include "loader/families/family.h"
 #include "loader/gguf.h"
 #include "loader/model_config.h"
 #include "loader/rope.h"
 #include "loader/testing/model_images.h"
-#include "loader/weights.h"
+#include "loader/weight_names.h"
 
 namespace vortex::fuzz {
 
@@ -12,7 +13,6 @@ std::string run_target(std::span<const std::byte> input) {
   const auto file = GgufFile::parse(input, "x.gguf");
   if (!file.ok()) return file.error().message;
   for (const NamedTensor& tensor : (*file)->tensors()) {
-    canonical_weight_name(tensor.name);
     touch({tensor.view.data, static_cast<size_t>(tensor.view.bytes())});
   }
   if (const auto* tokens = (*file)->strings("tokenizer.ggml.tokens")) {
@@ -21,7 +21,9 @@ std::string run_target(std::span<const std::byte> input) {
   const auto config = read_gguf_config(**file);
   if (!config.ok()) return config.error().message;
   rope_inverse_frequencies(config->rope, config->head_dim);
-  return "parsed";
+  WeightMap weights;
+  const auto added = add_gguf_weights((*file)->tensors(), *find_gguf_family(config->architecture), *config, &weights);
+  return added.ok() ? "parsed" : added.error().message;
 }
 
 std::vector<std::string> seeds() {

@@ -48,6 +48,23 @@ void read_v3(ConfigFields& fields, ModelConfig* out) {
   read_dense_start(fields, 3, out);
 }
 
+constexpr std::string_view kGgufHonours[] = {"expert_count", "expert_shared_count", "attention.kv_lora_rank",
+                                             "rope.scaling.yarn_log_multiplier"};
+
+/// GGUF keeps a tenth of mscale_all_dim; in all these models mscale is the same, so cos and sin are not scaled.
+void read_gguf_mscale(ConfigFields& fields, RopeConfig* out) {
+  const auto multiplier = fields.number("rope.scaling.yarn_log_multiplier", 0, 1e6);
+  if (!multiplier || out->variant != RopeConfig::Variant::kYarn) return;
+  out->mscale = out->mscale_all_dim = *multiplier * 10.0;
+}
+
+/// One architecture in GGUF for V2, V3, Kimi K2 and GLM-4.7-Flash.
+void read_gguf(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
+  read_gguf_latent(fields, out);
+  read_gguf_mscale(fields, &out->rope);
+  read_gguf_experts(file, fields, MoeConfig::Scoring::kSoftmax, out);
+}
+
 }  // namespace
 
 constinit const Family kDeepseekV2{
@@ -56,6 +73,7 @@ constinit const Family kDeepseekV2{
 
 constinit const Family kDeepseekV3{
     .hf = {.names = kV3Names, .defaults = {.max_positions = 4096}, .honours = kHonours, .read = read_v3},
+    .gguf = {.name = "deepseek2", .interleaved_rope = true, .honours = kGgufHonours, .read = read_gguf},
     .has_prediction_layers = true,
 };
 

@@ -46,4 +46,47 @@ void read_noaux_router(ConfigFields& fields, const NoauxDefaults& usual, MoeConf
   out->shared_experts = fields.integer("n_shared_experts", 0, limits::kExperts).value_or(0);
 }
 
+namespace {
+
+/// GGUF numbers them.
+MoeConfig::Scoring gguf_scoring(ConfigFields& fields, MoeConfig::Scoring usual) {
+  const int number = fields.integer("expert_gating_func", 0, INT32_MAX).value_or(0);
+  if (number == 0) return usual;
+  if (number == 1) return MoeConfig::Scoring::kSoftmax;
+  if (number == 2) return MoeConfig::Scoring::kSigmoid;
+  if (number == 3) return MoeConfig::Scoring::kTopKSoftmax;
+  fields.fail(unsupported(fields.where(), fmt::format("unknown {} {}", fields.full_name("expert_gating_func"), number),
+                          "supported: 1 (softmax), 2 (sigmoid), 3 (softmax of the best)"));
+  return usual;
+}
+
+bool any_layer_has(const GgufFile& file, int layers, std::string_view tensor) {
+  for (int layer = 0; layer < layers; ++layer) {
+    if (file.find_tensor(fmt::format("blk.{}.{}", layer, tensor))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void read_gguf_experts(const GgufFile& file, ConfigFields& fields, MoeConfig::Scoring usual, ModelConfig* out) {
+  MoeConfig& moe = out->moe;
+  moe.experts = fields.required_integer("expert_count", 1, limits::kExperts);
+  moe.experts_per_token = fields.required_integer("expert_used_count", 1, limits::kExperts);
+  moe.intermediate_size = fields.required_integer("expert_feed_forward_length", 1, limits::kIntermediate);
+  moe.shared_experts = fields.integer("expert_shared_count", 0, limits::kExperts).value_or(0);
+  moe.selection_bias = any_layer_has(file, out->layers, "exp_probs_b.bias");
+  moe.scoring = gguf_scoring(fields, moe.selection_bias ? MoeConfig::Scoring::kSigmoid : usual);
+  const bool sigmoid = moe.scoring == MoeConfig::Scoring::kSigmoid;
+  moe.normalize = fields.boolean("expert_weights_norm").value_or(false);
+  moe.normalize_epsilon = sigmoid ? 1e-20f : 0.0f;
+  const double scale = fields.number("expert_weights_scale", 0, 1e6).value_or(0.0);
+  moe.routed_scale = scale == 0.0 ? 1.0f : static_cast<float>(scale);  // 0 means none
+  moe.groups = std::max(fields.integer("expert_group_count", 0, limits::kExperts).value_or(1), 1);
+  moe.top_groups = std::max(fields.integer("expert_group_used_count", 0, limits::kExperts).value_or(moe.groups), 1);
+  moe.group_score = sigmoid ? MoeConfig::GroupScore::kTop2Sum : MoeConfig::GroupScore::kMax;
+  const int dense = fields.integer("leading_dense_block_count", 0, limits::kLayers).value_or(0);
+  mix_layers(out, [dense](int layer) { return layer >= dense; });
+}
+
 }  // namespace vortex

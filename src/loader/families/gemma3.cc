@@ -36,6 +36,31 @@ void read_hf(ConfigFields& fields, ModelConfig* out) {
       fields, 4096, [step](int layer) { return (layer + 1) % step != 0; }, out);
 }
 
+constexpr WeightAlias kGgufWeights[] = {
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"ffn_norm", "pre_feedforward_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"},
+};
+
+constexpr std::string_view kGgufHonours[] = {"attention.scale"};
+
+/// Most files do not say by what logits are scaled. Only the 27B model, of 62 layers, does not take its head_dim.
+float gguf_attention_scale(const ModelConfig& config) {
+  const int dim = config.layers == 62 ? config.hidden_size / config.heads : config.head_dim;
+  return 1.0f / std::sqrt(static_cast<float>(dim));
+}
+
+void read_gguf(const GgufFile&, ConfigFields& fields, ModelConfig* out) {
+  set_gemma_facts(out);  // the stored norm weights have the one added already
+  out->activation = Activation::kGeluTanh;
+  const auto scale = fields.number("attention.scale", 1e-6, 1e6);
+  out->attention_scale = scale ? static_cast<float>(*scale) : gguf_attention_scale(*out);
+  read_gguf_window(fields, 6, out);
+  out->sliding_rope.emplace();
+  out->sliding_rope->theta = fields.number("rope.freq_base_swa", 1.000001, limits::kRopeTheta).value_or(10000.0);
+  out->sliding_rope->rotary_dim = out->rope.rotary_dim;
+}
+
 }  // namespace
 
 constinit const Family kGemma3{
@@ -48,6 +73,7 @@ constinit const Family kGemma3{
                         .tied_head = true},
            .honours = kHonours,
            .read = read_hf},
+    .gguf = {.name = "gemma3", .honours = kGgufHonours, .read = read_gguf, .weights = kGgufWeights},
 };
 
 }  // namespace vortex::families

@@ -17,6 +17,16 @@ void read_hf(ConfigFields& fields, ModelConfig* out) {
   read_dense_start(fields, 1, out);
 }
 
+constexpr WeightAlias kGgufWeights[] = {{"post_attention_norm", "post_attention_layernorm"}};
+
+/// block_count includes the layers that predict further tokens.
+void read_gguf(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
+  const int predicting = fields.integer("nextn_predict_layers", 0, out->layers - 1).value_or(0);
+  out->layers -= predicting;
+  out->layer_types.resize(static_cast<size_t>(out->layers));
+  read_gguf_experts(file, fields, MoeConfig::Scoring::kSigmoid, out);
+}
+
 }  // namespace
 
 constinit const Family kGlm4Moe{
@@ -24,6 +34,7 @@ constinit const Family kGlm4Moe{
            .defaults = {.max_positions = 131072, .partial_rotary = 0.5},
            .honours = kHonours,
            .read = read_hf},
+    .gguf = {.name = "glm4moe", .honours = kGgufExpertCounts, .read = read_gguf, .weights = kGgufWeights},
     .has_prediction_layers = true,
 };
 

@@ -32,6 +32,16 @@ void read_hf(ConfigFields& fields, ModelConfig* out) {
   set_gpt_oss_facts(out);
 }
 
+constexpr WeightAlias kGgufWeights[] = {{"post_attention_norm", "post_attention_layernorm"}};
+
+void read_gguf(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
+  read_gguf_experts(file, fields, MoeConfig::Scoring::kTopKSoftmax, out);
+  out->moe_layers.clear();
+  set_gpt_oss_facts(out);
+  read_gguf_window(fields, 2, out);
+  out->rope.truncate = false;  // GGUF has no word for it
+}
+
 }  // namespace
 
 constinit const Family kGptOss{
@@ -40,6 +50,7 @@ constinit const Family kGptOss{
            .honours = kHonours,
            .read = read_hf,
            .weights = kWeights},
+    .gguf = {.name = "gpt-oss", .honours = kGgufExpertCounts, .read = read_gguf, .weights = kGgufWeights},
 };
 
 }  // namespace vortex::families

@@ -1,4 +1,4 @@
-// Latent attention in config.json: what DeepSeek and GLM share.
+// Latent attention: what DeepSeek and GLM share.
 #pragma once
 
 #include <string_view>
@@ -12,7 +12,8 @@ namespace vortex {
 /// without q_lora_rank projects queries in one step (the weights tell when that is wrong).
 void read_hf_latent(ConfigFields& fields, ModelConfig* out);
 
-/// As ModelConfig wants it: heads and kv heads, once the latent's sizes are known.
-void make_latent(const MlaConfig& mla, ModelConfig* out);
+/// The same from GGUF metadata, whose heads are those of the latent when it has attention.key_length_mla (then
+/// attn_kv_b comes in two tensors), else those of the expanded keys and values.
+void read_gguf_latent(ConfigFields& fields, ModelConfig* out);
 
 }  // namespace vortex

@@ -46,6 +46,13 @@ void read_hf(ConfigFields& fields, ModelConfig* out) {
   mix_layers(out, [](int) { return true; });
 }
 
+void read_gguf(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
+  read_gguf_experts(file, fields, MoeConfig::Scoring::kSigmoid, out);
+  out->qk_norm = QkNorm::kAll;
+  out->moe.normalize = true;
+  out->moe.normalize_epsilon = 0.0f;
+}
+
 }  // namespace
 
 constinit const Family kMinimaxM2{
@@ -54,6 +61,7 @@ constinit const Family kMinimaxM2{
            .honours = kHonours,
            .read = read_hf,
            .weights = kWeights},
+    .gguf = {.name = "minimax-m2", .honours = kGgufExpertCounts, .read = read_gguf},
     .has_prediction_layers = true,
 };
 

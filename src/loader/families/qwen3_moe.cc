@@ -30,10 +30,16 @@ void read_hf(ConfigFields& fields, ModelConfig* out) {
   });
 }
 
+void read_gguf(const GgufFile& file, ConfigFields& fields, ModelConfig* out) {
+  read_gguf_experts(file, fields, MoeConfig::Scoring::kSoftmax, out);
+  out->moe.normalize = fields.boolean("expert_weights_norm").value_or(true);  // converters do not write it
+}
+
 }  // namespace
 
 constinit const Family kQwen3Moe{
     .hf = {.names = kNames, .honours = kHonours, .read = read_hf},
+    .gguf = {.name = "qwen3moe", .honours = kGgufExpertCounts, .read = read_gguf},
 };
 
 }  // namespace vortex::families

@@ -1,4 +1,4 @@
-// Which layers slide, for config.json files that do not list layer_types.
+// Which layers slide, where a file does not say it layer by layer.
 #pragma once
 
 #include <functional>
@@ -14,5 +14,9 @@ void read_hf_window(ConfigFields& fields, int usual, const std::function<bool(in
 
 /// Qwen's form: nothing slides unless use_sliding_window says so, then the layers from max_window_layers on.
 void read_qwen_window(ConfigFields& fields, ModelConfig* out);
+
+/// GGUF's form: attention.sliding_window_pattern is the distance of full layers, or says of each layer whether it
+/// slides; `usual` is the distance where it is absent.
+void read_gguf_window(ConfigFields& fields, int usual, ModelConfig* out);
 
 }  // namespace vortex
