@@ -12,6 +12,9 @@ namespace {
 // Float activations of one pass over the weights: they stay in the second-level cache.
 constexpr int64_t kActivationBytes = 192 * 1024;
 constexpr int64_t kTokenAlign = 24;  // a multiple of every float kernel's token block
+// Reading a weight takes about as long as multiplying it with so many tokens: experts with one token and with five
+// differ less than their tokens do.
+constexpr int64_t kReadTokens = 2;
 
 const CpuMatrix& matrix_of(const Product& product) { return static_cast<const CpuMatrix&>(*product.weight); }
 
@@ -43,9 +46,8 @@ void GroupedProducts::run(std::span<const ProductGroup> groups) {
   collect_inputs(groups);
   quantize_inputs();
   split_work();
-  const int parts = pool_->size();
-  if (split_.cost() > kWorthSplitting) return pool_->run([&](int part) { multiply_part(part, parts); });
-  multiply_part(0, 1);
+  if (split_.cost() <= kWorthSplitting * (1 + kReadTokens)) return multiply_part(0, 1);
+  pool_->run([&](int part) { multiply_part(part, pool_->size()); });
 }
 
 void GroupedProducts::collect_inputs(std::span<const ProductGroup> groups) {
@@ -113,7 +115,7 @@ void GroupedProducts::split_work() {
       const int64_t last = std::min(group.tokens, chunks * (p + 1) / pieces * kTokenChunk);
       for (const Product& product : group.products) {
         pieces_.push_back({i, &product, first, last});
-        split_.add(matrix_of(product).panels(), matrix_of(product).panel_bytes() * (last - first));
+        split_.add(matrix_of(product).panels(), matrix_of(product).panel_bytes() * (last - first + kReadTokens));
       }
     }
   }

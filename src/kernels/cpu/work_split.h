@@ -15,7 +15,7 @@ struct PanelRange {
 class WorkSplit {
  public:
   void clear();
-  /// The next run: `panels` panels that cost the same, in bytes of weights times tokens.
+  /// The next run: `panels` panels that cost the same.
   void add(int64_t panels, int64_t panel_cost);
 
   int64_t cost() const { return cost_; }
