@@ -32,6 +32,7 @@ extern const FlowEntry builtin_RopeWeighted50;
 extern const FlowEntry builtin_RopeWeighted75;
 extern const FlowEntry builtin_RopeWeighted90;
 extern const FlowEntry builtin_RopeWeighted100;
+extern const FlowEntry builtin_LearnedMla;
 extern const FlowEntry builtin_QuestMla;
 extern const FlowEntry builtin_MeanStdMla;
 extern const FlowEntry builtin_Sketch1Mla;
@@ -44,8 +45,8 @@ struct Entry {
   std::string_view summary;
 };
 
-const std::array<Entry, 28>& entries() {
-  static const std::array<Entry, 28> kEntries = {{
+const std::array<Entry, 29>& entries() {
+  static const std::array<Entry, 29> kEntries = {{
       {&builtin_BlockSparse, "centroid of the keys against the mean query; head_dim numbers a page"},
       {&builtin_GqaBlockSparse, "centroid, softmax over pages per head, best head; head_dim numbers a page"},
       {&builtin_GqaQuest, "bounds of the keys per channel, best head; 2 head_dim numbers a page"},
@@ -70,6 +71,7 @@ const std::array<Entry, 28>& entries() {
       {&builtin_RopeWeighted75, "content 0.25, position 0.75; width numbers a page"},
       {&builtin_RopeWeighted90, "content 0.10, position 0.90; width numbers a page"},
       {&builtin_RopeWeighted100, "position alone; width numbers a page"},
+      {&builtin_LearnedMla, "centroid against learned weights times the queries; width numbers a page"},
       {&builtin_QuestMla, "bounds of each 16 latents per channel, best head; 2 width numbers per 16 tokens"},
       {&builtin_MeanStdMla, "centroid and spread of the latents, best head; 2 width numbers a page"},
       {&builtin_Sketch1Mla, "latents at 1 bit a channel, best token of the best head; width bits a token"},

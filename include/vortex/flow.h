@@ -234,6 +234,11 @@ Tensor kron(const Tensor& x, const Tensor& y, const std::vector<int>& dims, VORT
 /// Random signs and an orthonormal Walsh-Hadamard transform of the last axis: keeps dot products, spreads outliers.
 Tensor rotate(const Tensor& x, VORTEX_AT);
 
+/// Learned weights: the layer's matrix of that name times all numbers of x, row after row, as [1, rows, cols]. x is
+/// batched. The matrices, [rows * cols, numbers of x] for each layer, come from the file that the setting
+/// compressor-ckpt names; a layer that has none gets the sum of x's parts of rows * cols numbers.
+Tensor project(const Tensor& x, const std::string& parameter, int rows, int cols, VORTEX_AT);
+
 // Outputs: score is ragged [S, 1, 1]. Higher is better, ties go to the lower page.
 Score top_k(const Tensor& score, VORTEX_AT);  // as many pages as the budget leaves
 /// Like top_k, but may stop early once a share of 1 - tolerate_ratio of the true pages is certain.

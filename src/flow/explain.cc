@@ -61,10 +61,10 @@ std::string describe_rounding(const Plan& plan) {
   return text;
 }
 
-std::string describe_cost(const FlowCost& cost, const MachineRate& machine, int64_t pages) {
+std::string describe_cost(const FlowCost& cost, std::string_view base, const MachineRate& machine, int64_t pages) {
   const double share = 100.0 * static_cast<double>(cost.metadata_bytes) / static_cast<double>(cost.kv_bytes);
-  std::string text = fmt::format("Cost\n  scoring reads {} bytes a page, {:.1f} % of the {} bytes of its K and V\n",
-                                 cost.metadata_bytes, share, cost.kv_bytes);
+  std::string text = fmt::format("Cost\n  scoring reads {} bytes a page, {:.1f} % of the {} bytes of its {}\n",
+                                 cost.metadata_bytes, share, cost.kv_bytes, base);
   for (size_t g = 0; g < cost.groups.size(); ++g) {
     const GroupCost& group = cost.groups[g];
     text += fmt::format("  group {}: {} bytes of fields, {} numbers in buffers, {} operations a page; {} a row\n", g,
@@ -75,8 +75,8 @@ std::string describe_cost(const FlowCost& cost, const MachineRate& machine, int6
   const double dense = static_cast<double>(pages * cost.kv_bytes) / (machine.read_gb_per_s * 1e3);
   return text + fmt::format(
                     "  predicted for {} pages: {:.1f} us a row by one thread at {} GB/s and {} GFLOP/s, {:.1f} % "
-                    "of the {:.1f} us that reading all K and V takes\n",
-                    pages, us, machine.read_gb_per_s, machine.gflop_per_s, 100 * us / dense, dense);
+                    "of the {:.1f} us that reading all {} takes\n",
+                    pages, us, machine.read_gb_per_s, machine.gflop_per_s, 100 * us / dense, dense, base);
 }
 
 }  // namespace
@@ -111,9 +111,10 @@ std::vector<std::string> rounding_places(const Plan& plan) {
 }
 
 std::string to_text(const Explanation& explanation, const MachineRate& machine, int64_t pages) {
+  const bool latent = explanation.plan.graph.shape.latent();
   return describe_written(explanation.written) + describe_passes(explanation.passes) + "As run\n" +
          explanation.plan.to_string() + describe_rounding(explanation.plan) +
-         describe_cost(explanation.cost, machine, pages);
+         describe_cost(explanation.cost, latent ? "latents" : "K and V", machine, pages);
 }
 
 }  // namespace vortex::flow

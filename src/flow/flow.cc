@@ -34,7 +34,7 @@ Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(FlowBase& flow, cons
 
 Result<std::unique_ptr<CompiledFlow>> CompiledFlow::compile(Graph graph, const FlowOptions& options, WorkerPool* pool) {
   VORTEX_RETURN_IF_ERROR(run_passes(options.passes, &graph));
-  VORTEX_ASSIGN_OR_RETURN(Plan plan, make_plan(std::move(graph), options.dtype, options.kv_dtype));
+  VORTEX_ASSIGN_OR_RETURN(Plan plan, make_plan(std::move(graph), options.dtype, options.kv_dtype, options.parameters));
   std::unique_ptr<CompiledFlow> compiled(new CompiledFlow(std::move(plan)));
   if (options.backend == BackendKind::kInterpreter) {
     compiled->backend_ = make_interpreter(compiled->plan_);

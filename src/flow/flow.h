@@ -28,6 +28,7 @@ struct FlowOptions {
   BackendKind backend = BackendKind::kCpu;
   PassOptions passes;
   DType kv_dtype = DType::kBF16;  // of k and v, or latent, in the pool: float32, bfloat16, float16
+  Parameters parameters = {};     // weights that the flow may name
 };
 
 /// One flow, ready to run on one device. One caller at a time (the engine thread).

@@ -106,6 +106,28 @@ Vector mean_and_spread(const World& world, int row, DType dtype) {
   });
 }
 
+/// W q with W [width, heads * width] in bfloat16; where a layer has none, the sum of the queries.
+Vector project_queries(const World& world, int row, const uint16_t* weights, DType dtype) {
+  const auto width = static_cast<size_t>(world.shape.head_dim), heads = static_cast<size_t>(world.shape.group);
+  Vector out;
+  for (size_t i = 0; i < width; ++i) {
+    double sum = 0;
+    for (size_t k = 0; k < heads * width; ++k) {
+      const double weight = weights != nullptr ? bf16_to_f32(weights[i * heads * width + k]) : k % width == i;
+      sum += weight * world.query(row)[k];
+    }
+    out.push_back(rounded(dtype, static_cast<float>(sum)));
+  }
+  return out;
+}
+
+Vector learned(const World& world, int row, const uint16_t* weights, DType dtype) {
+  const Vector q = project_queries(world, row, weights, dtype);
+  return best_part(world, row, 0, [&](const std::vector<float>& latents, int first, int tokens) {
+    return dot(q, summary(world, latents, first, tokens, dtype, mean_of));
+  });
+}
+
 struct Case {
   const char* flow;
   Formula formula;
@@ -123,6 +145,7 @@ std::vector<Case> all_flows() {
           {"rope_weighted_block_sparse_mla_b75", centroid(0.25, 0.75)},
           {"rope_weighted_block_sparse_mla_b90", centroid(0.10, 0.90)},
           {"rope_weighted_block_sparse_mla_b100", centroid(0, 1)},
+          {"learned_block_sparse_mla", [](const World& w, int r, DType d) { return learned(w, r, nullptr, d); }},
           {"quest_mla", quest},
           {"mean_std_mla", mean_and_spread},
           {"sketch1_mla", [](const World& w, int r, DType d) { return sketch_max(w, r, 1, d); }, true},
@@ -198,6 +221,54 @@ TEST(LatentFlowList, EveryOneIsChecked) {
     EXPECT_TRUE(std::any_of(cases.begin(), cases.end(), [&](const Case& c) { return info.name == c.flow; }))
         << info.name;
   }
+}
+
+std::shared_ptr<const Parameter> random_compressor(const WorldShape& shape) {
+  auto parameter =
+      std::make_shared<Parameter>(Parameter{"compressor", shape.head_dim, shape.group * shape.head_dim, {}});
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  parameter->layers.resize(3);  // the first and the last are trained
+  for (size_t layer : {0, 2})
+    for (int64_t i = 0; i < parameter->rows * parameter->cols; ++i)
+      parameter->layers[layer].push_back(f32_to_bf16(0.02f * normal(random)));
+  return parameter;
+}
+
+TEST(LearnedFlow, EachLayerHasItsWeightsOrTheIdentity) {
+  WorkerPool pool(2);
+  for (const WorldShape& shape : shapes())
+    for (BackendKind backend : {BackendKind::kInterpreter, BackendKind::kCpu})
+      for (DType dtype : {DType::kF32, DType::kBF16}) {
+        const auto compressor = random_compressor(shape);
+        auto made = flows::make_flow("learned_block_sparse_mla").value();
+        auto flow = CompiledFlow::compile(*made, "learned_block_sparse_mla", shape.graph(),
+                                          {dtype, backend, {}, shape.kv_dtype, {compressor}}, &pool)
+                        .value();
+        World world(shape, flow->fields(), 5);
+        flow->update(world.view, world.full_pages());
+        for (int layer : {0, 1, 2, 7}) {
+          world.view.layer = layer;
+          const Vector expected = learned(world, 0, compressor->of_layer(layer), dtype);
+          const auto got = flow->scores(world.view, world.step, 0, world.queries.data());
+          const double tolerance = (dtype == DType::kF32 ? 1e-5 : 0x1p-7) * largest_of(expected);
+          for (size_t j = 1; j < got.size(); ++j) ASSERT_NEAR(got[j], expected[j], tolerance) << layer << " " << j;
+        }
+        EXPECT_EQ(compressor->of_layer(1), nullptr);
+      }
+}
+
+TEST(LearnedFlow, WeightsOfAnotherModelAreRefusedWithBothShapes) {
+  WorkerPool pool(1);
+  auto made = flows::make_flow("learned_block_sparse_mla").value();
+  FlowOptions options;
+  options.parameters = {std::make_shared<Parameter>(Parameter{"compressor", 576, 20 * 576, {}})};
+  const auto flow = CompiledFlow::compile(*made, "learned_block_sparse_mla", {8, 576, 32, 512}, options, &pool);
+  ASSERT_FALSE(flow.ok());
+  EXPECT_EQ(flow.error().code, ErrorCode::kConfiguration);
+  EXPECT_NE(flow.error().message.find("parameter 'compressor' of flow learned_block_sparse_mla is [576, 4608] a layer, "
+                                      "the weights are [576, 11520]"),
+            std::string::npos);
 }
 
 TEST(LatentFlowList, BytesOfMetadata) {

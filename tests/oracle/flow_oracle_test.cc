@@ -60,10 +60,11 @@ struct Pair {
   std::unique_ptr<CompiledFlow> reference, fast;
 };
 
-Pair compile_both(const Graph& graph, const WorldShape& shape, DType dtype, WorkerPool* pool) {
+Pair compile_both(const Graph& graph, const WorldShape& shape, DType dtype, uint32_t seed, WorkerPool* pool) {
+  const Parameters parameters = seed % 2 == 0 ? random_parameters(graph, seed) : Parameters{};
   Pair pair;
   for (BackendKind kind : {BackendKind::kInterpreter, BackendKind::kCpu}) {
-    auto compiled = CompiledFlow::compile(graph, {dtype, kind, {}, shape.kv_dtype}, pool);
+    auto compiled = CompiledFlow::compile(graph, {dtype, kind, {}, shape.kv_dtype, parameters}, pool);
     EXPECT_TRUE(compiled.ok()) << compiled.error().to_string();
     (kind == BackendKind::kCpu ? pair.fast : pair.reference) = std::move(*compiled);
   }
@@ -147,7 +148,7 @@ void compare_step(const Pair& flow, World& a, World& b, DType dtype, bool fixed_
 }
 
 void compare(const Graph& graph, WorldShape shape, DType dtype, uint32_t seed, WorkerPool* pool) {
-  const Pair flow = compile_both(graph, shape, dtype, pool);
+  const Pair flow = compile_both(graph, shape, dtype, seed, pool);
   const Plan& plan = flow.reference->plan();
   if (plan.middle_pages()) shape.budget = shape.bos + shape.eos + *plan.middle_pages();
   World a(shape, flow.reference->fields(), seed), b(shape, flow.fast->fields(), seed);

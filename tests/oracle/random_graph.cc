@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "base/check.h"
@@ -158,6 +159,7 @@ class Generator {
     a.rows = t.cols;
     a.cols = t.rows;
     a.dims = pick(1, 3);
+    a.parameter = fmt::format("w{}", t.elements());
     a.alpha = number();
     a.beta = number();
     a.scale = number();
@@ -214,6 +216,25 @@ class Generator {
 };
 
 }  // namespace
+
+Parameters random_parameters(const Graph& graph, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  Parameters out;
+  for (const Node& node : graph.indexer.nodes) {
+    if (node.op != Op::kProject) continue;
+    auto parameter = std::make_shared<Parameter>();
+    parameter->name = node.attributes.parameter;
+    parameter->rows = graph.indexer.type(node.output).elements();
+    parameter->cols = graph.indexer.type(node.inputs[0]).elements();
+    std::vector<uint16_t>& weights = parameter->layers.emplace_back();
+    const float size = 1 / std::sqrt(static_cast<float>(parameter->cols));
+    for (int64_t i = 0; i < parameter->rows * parameter->cols; ++i)
+      weights.push_back(f32_to_bf16(size * normal(random)));
+    out.push_back(std::move(parameter));
+  }
+  return out;
+}
 
 Graph random_graph(const GraphShape& shape, uint32_t seed) { return Generator(shape, seed).make(); }
 

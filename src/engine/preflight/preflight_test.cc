@@ -19,12 +19,21 @@ ModelConfig small_model() {
   return model;
 }
 
+/// The same with a latent of 512 + 64 for all heads.
+ModelConfig latent_model() {
+  ModelConfig model = small_model();
+  model.kv_heads = 1;
+  model.head_dim = 576;
+  model.mla.kv_lora_rank = 512;
+  return model;
+}
+
 using Lines = std::vector<std::string>;
 
-Lines findings(const std::string& json, bool sweep = false) {
+Lines findings(const std::string& json, bool sweep = false, const ModelConfig* given = nullptr) {
   auto config = parse_vortex_config(json, "test.json");
   EXPECT_TRUE(config.ok()) << config.error().to_string();
-  const ModelConfig model = small_model();
+  const ModelConfig model = given != nullptr ? *given : small_model();
   std::vector<std::string> out;
   for (const Finding& finding : preflight(**config, &model, {.sweep = sweep})) out.push_back(finding.to_string());
   return out;
@@ -38,29 +47,27 @@ TEST(Preflight, AFlowThatIsFine) {
 }
 
 TEST(Preflight, EachAttentionHasItsFlows) {
-  VortexConfig config;
-  config.module_name = "sketch1_mla";
-  const ModelConfig grouped = small_model();
+  const char* const sketch = R"({"module_name": "sketch1_mla"})";
   EXPECT_EQ(
-      preflight(config, &grouped, {})[0].to_string().substr(0, 108),
+      findings(sketch)[0].substr(0, 108),
       "error: sketch1_mla: this flow is for latent attention (mla), the model has grouped-query attention (gqa) (f");
-  EXPECT_EQ(check_flow_fits(config, grouped).error().code, ErrorCode::kConfiguration);
-  ModelConfig latent = small_model();
-  latent.kv_heads = 1;
-  latent.head_dim = 576;
-  latent.mla.kv_lora_rank = 512;
-  EXPECT_TRUE(check_flow_fits(config, latent).ok());
-  EXPECT_EQ(preflight(config, &latent, {})[0].to_string(),
+  const ModelConfig latent = latent_model();
+  EXPECT_EQ(findings(sketch, false, &latent)[0],
             "info: sketch1_mla: compiles for group 8, head_dim 576, block_size 16; scoring reads 1184 bytes a page");
-  config.module_name = "block_sparse_attention";
-  EXPECT_NE(preflight(config, &latent, {})[0].to_string().find("flows that fit: rope_aware_block_sparse_mla, "),
+  EXPECT_NE(findings(R"({"module_name": "block_sparse_attention"})", false, &latent)[0].find(
+                "flows that fit: rope_aware_block_sparse_mla, "),
             std::string::npos);
 }
 
+TEST(Preflight, AFlowIsRefusedBeforeWeightsAreLoaded) {
+  const auto config = parse_vortex_config(R"({"module_name": "sketch1_mla"})", "test.json").value().value();
+  EXPECT_EQ(check_flow_fits(config, small_model()).error().code, ErrorCode::kConfiguration);
+  EXPECT_TRUE(check_flow_fits(config, latent_model()).ok());
+}
+
 TEST(Preflight, LatentFlowsAreSweptOverLatentShapes) {
-  VortexConfig config;
-  config.module_name = "quest_mla";
-  std::vector<std::string> lines;
+  const auto config = parse_vortex_config(R"({"module_name": "quest_mla"})", "test.json").value().value();
+  Lines lines;
   for (const Finding& finding : preflight(config, nullptr, {.sweep = true})) lines.push_back(finding.to_string());
   EXPECT_EQ(lines,
             (Lines{"info: quest_mla: compiles for group 16, head_dim 576, block_size 16; scoring reads 2304 bytes "

@@ -128,6 +128,14 @@ Tensor reshape(const Tensor& x, int rows, int cols, SourceLocation at) {
   return unary(Op::kReshape, x, attributes, at);
 }
 
+Tensor project(const Tensor& x, const std::string& parameter, int rows, int cols, SourceLocation at) {
+  Attributes attributes;
+  attributes.parameter = parameter;
+  attributes.rows = rows;
+  attributes.cols = cols;
+  return unary(Op::kProject, x, attributes, at);
+}
+
 Tensor mask_slice(const Tensor& x, int start, int end, int dim, float alpha, float beta, SourceLocation at) {
   Attributes attributes = with_line(alpha, beta);
   attributes.dim = dim;

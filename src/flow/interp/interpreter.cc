@@ -127,7 +127,10 @@ class Run {
     const bool one_page = program_.side == kCache || program_.type(node.output).format == Format::kBatched;
     const int pages = one_page ? 1 : static_cast<int>(pages_.size());
     const auto out = static_cast<size_t>(node.output);
-    exact_[out] = interp::evaluate(node, inputs, pages, middle_);
+    const Attributes& a = node.attributes;
+    exact_[out] = node.op == Op::kProject
+                      ? interp::project(*inputs[0], a.rows, a.cols, plan_.weights(node, view_.layer))
+                      : interp::evaluate(node, inputs, pages, middle_);
     if (!leaves_[out]) return;
     rounded_[out] = exact_[out];
     for (float& x : rounded_[out].data) x = round_to(plan_.dtype, x);

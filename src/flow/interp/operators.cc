@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "flow/ir/rotation.h"
+#include "tensor/half.h"
 
 namespace vortex::flow::interp {
 namespace {
@@ -207,6 +208,20 @@ Array reshape(Array x, int rows, int cols) {
 }
 
 }  // namespace
+
+Array project(const Array& x, int rows, int cols, const uint16_t* weights) {
+  const size_t numbers = x.data.size(), width = static_cast<size_t>(rows) * static_cast<size_t>(cols);
+  return fill(1, rows, cols, [&](int, int i, int j) {
+    const size_t out = static_cast<size_t>(i) * static_cast<size_t>(cols) + static_cast<size_t>(j);
+    double sum = 0;
+    if (weights == nullptr) {
+      for (size_t k = out; k < numbers; k += width) sum += x.data[k];
+    } else {
+      for (size_t k = 0; k < numbers; ++k) sum += double{bf16_to_f32(weights[out * numbers + k])} * x.data[k];
+    }
+    return static_cast<float>(sum);
+  });
+}
 
 Array evaluate(const Node& node, const std::vector<const Array*>& inputs, int pages, Range middle) {
   const Attributes& a = node.attributes;

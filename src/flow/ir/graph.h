@@ -28,6 +28,8 @@
 //                           at_least and at most at_most of them (0: k)
 //               Union       the best pages of either TopK
 //             top_p with at_most and Union set the row's budget themselves (Plan::middle_pages).
+//   Weights   Project multiplies by a matrix of its name, one a layer, bfloat16. The graph has the name only; whoever
+//             compiles it gives the matrices. A layer without one has the identity, repeated: x's parts are summed.
 //   State     What Save stores belongs to the sequence: every later read of the field sees it, for pages that were
 //             saved; other pages have what forward_cache wrote. A step reads what earlier steps saved.
 #pragma once

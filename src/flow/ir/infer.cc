@@ -89,6 +89,8 @@ class Inference {
         return reshape();
       case TypeRule::kMaskSlice:
         return mask_slice();
+      case TypeRule::kProject:
+        return project();
       case TypeRule::kLoad:
         if (in_[0].format != Format::kPaged) return fault("loads a field", "pass c[\"name\"]");
         return made(in_[0].rows, in_[0].cols);
@@ -183,6 +185,19 @@ class Inference {
     if (attributes_.rows < 1 || attributes_.cols < 1 || int64_t{attributes_.rows} * attributes_.cols != x.elements())
       return fault(
           fmt::format("cannot become [{}, {}]: {} elements a page", attributes_.rows, attributes_.cols, x.elements()));
+    return made(attributes_.rows, attributes_.cols);
+  }
+
+  Answer project() const {
+    const Type& x = in_[0];
+    if (x.format != Format::kBatched) return fault("needs a batched tensor", "project the query, not pages");
+    if (attributes_.parameter.empty() || attributes_.parameter.size() > kMaxNameLength)
+      return fault(fmt::format("the parameter's name has {} letters, 1 to {} are allowed", attributes_.parameter.size(),
+                               kMaxNameLength));
+    const int64_t numbers = int64_t{attributes_.rows} * attributes_.cols;
+    if (attributes_.rows < 1 || attributes_.cols < 1 || x.elements() % numbers != 0)
+      return fault(fmt::format("the {} numbers are not whole parts of [{}, {}]", x.elements(), attributes_.rows,
+                               attributes_.cols));
     return made(attributes_.rows, attributes_.cols);
   }
 

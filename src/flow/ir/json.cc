@@ -34,6 +34,7 @@ Json node_to_json(const Graph& graph, const Program& program, const Node& node) 
     if (has_attribute(node.op, a.flag) && node.attributes.*a.member != defaults.*a.member)
       out[std::string(a.key)] = node.attributes.*a.member;
   if (has_attribute(node.op, kWeight)) out["weight"] = node.attributes.weight;
+  if (has_attribute(node.op, kNamed)) out["parameter"] = node.attributes.parameter;
   if (has_attribute(node.op, kField)) out["field"] = graph.fields[static_cast<size_t>(node.attributes.field)].name;
   if (!node.where.empty()) out["at"] = node.where;
   return out;
@@ -231,6 +232,9 @@ class ProgramReader {
         VORTEX_ASSIGN_OR_RETURN(const float number, to_float(reader, "weight", item));
         out.weight.push_back(number);
       }
+    }
+    if (has_attribute(op, kNamed)) {
+      VORTEX_ASSIGN_OR_RETURN(out.parameter, reader.text("parameter", kMaxNameLength));
     }
     if (has_attribute(op, kField)) {
       VORTEX_ASSIGN_OR_RETURN(const std::string name, reader.text("field", kMaxNameLength));

@@ -8,7 +8,8 @@
 //                {"op": "topK", "inputs": ["%1"]}]}
 // A shape of "attention": "mla" has "kv_lora_rank" too, and any "scale" when it is not 1 / sqrt(head_dim).
 // Inputs: "q" the query, "@name" a field, "%i" the result of node i of the same program. Attributes that are left out
-// have the op's defaults. `at` is the author's place, for messages.
+// have the op's defaults. A Project has the name of its "parameter"; the weights come from the operator's file, as they
+// do for the flow's other forms. `at` is the author's place, for messages.
 #pragma once
 
 #include <string>

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -35,6 +36,7 @@ enum class TypeRule : uint8_t {
   kTranspose,
   kReshape,
   kMaskSlice,
+  kProject,
   kLoad,
   kStore,
   kOutput,
@@ -50,13 +52,14 @@ enum Attr : uint32_t {
   kBeta = 1 << 3,     // beta
   kScale = 1 << 4,    // scale
   kRange = 1 << 5,    // start, end
-  kExtent = 1 << 6,   // rows, cols of a Reshape
+  kExtent = 1 << 6,   // rows, cols of the result
   kAxes = 1 << 7,     // dims: bit 0 is axis 1, bit 1 is axis 2
   kWeight = 1 << 8,   // weight: [k, rows, cols], flat
   kRatio = 1 << 9,    // tolerate_ratio
   kMass = 1 << 10,    // mass
   kBounds = 1 << 11,  // at_least, at_most
   kField = 1 << 12,   // field that is stored to
+  kNamed = 1 << 13,   // parameter
 };
 
 struct Attributes {
@@ -76,6 +79,7 @@ struct Attributes {
   float tolerate_ratio = 0;
   float mass = 0;
   std::vector<float> weight;
+  std::string parameter;  // name of a matrix a layer, kept outside the graph
   bool operator==(const Attributes&) const = default;
 };
 

@@ -14,6 +14,7 @@ std::string print_attributes(const Graph& graph, const Node& node) {
   for (const FloatAttribute& a : float_attributes())
     if (has_attribute(node.op, a.flag) && node.attributes.*a.member != defaults.*a.member)
       item(a.key, node.attributes.*a.member);
+  if (has_attribute(node.op, kNamed)) item("parameter", node.attributes.parameter);
   if (has_attribute(node.op, kField)) text += ", @" + graph.fields[static_cast<size_t>(node.attributes.field)].name;
   return text;
 }

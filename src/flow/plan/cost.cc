@@ -27,6 +27,8 @@ int64_t flops_of(const Program& program, const Node& node) {
       return in.elements() * (calls_exp(node.op) ? kTranscendental : 1);
     case TypeRule::kPageAxis:
       return out.elements() * (node.op == Op::kSoftmax ? 2 * kTranscendental : 2 * std::max(1, node.attributes.k));
+    case TypeRule::kProject:
+      return 2 * out.elements() * in.elements();
     case TypeRule::kLoad:
     case TypeRule::kReshape:
       return 0;
@@ -41,7 +43,7 @@ int64_t flops_of(const Program& program, const Node& node) {
 /// A batched result is made once a row, but for reductions over the pages.
 bool once_a_row(const Program& program, const Node& node) {
   if (node.output == kNoValue || program.type(node.output).format != Format::kBatched) return false;
-  return schedule_of(node.op, node.attributes) == Schedule::kFused;
+  return op_info(node.op).rule != TypeRule::kReduce || node.attributes.dim != 0;
 }
 
 GroupCost cost_of_group(const Plan& plan, size_t index) {

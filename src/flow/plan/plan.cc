@@ -114,6 +114,26 @@ std::vector<int> find_saved(const Program& indexer) {
   return saved;
 }
 
+/// The given parameters that the graph names.
+Result<Parameters> find_parameters(const Graph& graph, const Parameters& given) {
+  Parameters out;
+  for (const Node& node : graph.indexer.nodes) {
+    if (node.op != Op::kProject) continue;
+    const int64_t rows = graph.indexer.type(node.output).elements(),
+                  cols = graph.indexer.type(node.inputs[0]).elements();
+    for (const auto& parameter : given) {
+      if (parameter->name != node.attributes.parameter) continue;
+      if (parameter->rows != rows || parameter->cols != cols)
+        return Error{ErrorCode::kConfiguration, node.where,
+                     fmt::format("parameter '{}' of flow {} is [{}, {}] a layer, the weights are [{}, {}]",
+                                 parameter->name, graph.name, rows, cols, parameter->rows, parameter->cols),
+                     "give weights that were trained for this model"};
+      out.push_back(parameter);
+    }
+  }
+  return out;
+}
+
 ProgramPlan plan_program(const Program& program) {
   ProgramPlan plan;
   plan.program = program;
@@ -170,6 +190,12 @@ int Plan::saved_slot(int declared) const {
   return it == saved_fields.end() ? -1 : static_cast<int>(it - saved_fields.begin());
 }
 
+const uint16_t* Plan::weights(const Node& project, int layer) const {
+  for (const auto& parameter : parameters)
+    if (parameter->name == project.attributes.parameter) return parameter->of_layer(layer);
+  return nullptr;
+}
+
 bool Plan::fixed_count() const { return output().op == Op::kTopK || output().op == Op::kApproxTopK; }
 
 bool Plan::rounds_query(const Program& program, const Node& node) const {
@@ -202,7 +228,7 @@ std::string Plan::to_string() const {
   return text + fmt::format("reads {} bytes a page\n", bytes_read_per_page());
 }
 
-Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype) {
+Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype, const Parameters& parameters) {
   if (!is_plain_float(dtype) && !is_fp8(dtype))
     return Error{ErrorCode::kUnsupported, graph.name, fmt::format("flows do not run in {}", dtype_info(dtype).name),
                  "float32, bfloat16, float16, fp8_e4m3 or fp8_e5m2"};
@@ -217,6 +243,7 @@ Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype) {
   plan.cache = plan_program(graph.cache);
   plan.indexer = plan_program(graph.indexer);
   plan.saved_fields = find_saved(graph.indexer);
+  VORTEX_ASSIGN_OR_RETURN(plan.parameters, find_parameters(graph, parameters));
   plan.graph = std::move(graph);
   VORTEX_RETURN_IF_ERROR(check_buffers(plan.graph, plan.indexer));
   return plan;

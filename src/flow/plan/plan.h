@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "flow/ir/graph.h"
+#include "flow/plan/parameter.h"
 #include "tensor/paged.h"
 
 namespace vortex::flow {
@@ -32,6 +33,7 @@ struct Plan {
   int base_fields = 2;
   ProgramPlan cache;
   ProgramPlan indexer;
+  Parameters parameters;          // those that its Project nodes name; others are the identity
   std::vector<int> saved_fields;  // declared fields that Save stores to, ascending; each sequence keeps their values
 
   std::span<const FieldSpec> declared_fields() const {
@@ -45,6 +47,9 @@ struct Plan {
   /// Rows take as many pages as planned; else fewer may be chosen and the list must be made anew for each selection.
   bool fixed_count() const;
 
+  /// The weights of a Project in one layer; null for the identity.
+  const uint16_t* weights(const Node& project, int layer) const;
+
   bool saves() const { return !saved_fields.empty(); }
   /// Place of a declared field among the saved ones, or -1.
   int saved_slot(int declared) const;
@@ -57,7 +62,7 @@ struct Plan {
 
 /// Types of fields and buffers for a verified graph. `dtype` is the flow's (float32, bfloat16, float16 or fp8),
 /// `kv_dtype` that of the base fields (float32, bfloat16, float16). Error: other types; values between groups that are
-/// too large.
-Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype);
+/// too large; parameters that do not have the shapes the graph needs.
+Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype, const Parameters& parameters = {});
 
 }  // namespace vortex::flow

@@ -6,6 +6,7 @@
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "flow/backends/cpu/choose_middle.h"
+#include "flow/backends/cpu/elements.h"
 #include "flow/backends/cpu/group_runner.h"
 #include "flow/backends/cpu/page_axis.h"
 #include "flow/plan/saved_state.h"
@@ -160,6 +161,7 @@ class CpuBackend : public Backend {
     const Node& first = indexer().node(indexer().groups[g].front());
     const TypeRule rule = op_info(first.op).rule;
     if (rule == TypeRule::kOutput || rule == TypeRule::kPageSet || rule == TypeRule::kUnion) return;  // choose_pages
+    if (first.op == Op::kProject) return run_project(first, view.layer);
     if (schedule_of(first.op, first.attributes) == Schedule::kAlone) return run_alone(first, step);
     pool_->parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
       run_item(indexer_groups_[g], view, items_[static_cast<size_t>(i)], thread);
@@ -203,6 +205,28 @@ class CpuBackend : public Backend {
       run_page_axis(node, kernels_, plan_.dtype, elements, row.pages, step.reserved_bos, row.pages,
                     row.outside[static_cast<size_t>(in)], out, &scratch_[static_cast<size_t>(thread)]);
     });
+  }
+
+  /// Threads share the rows of the weights, which are what is read; each sequence's row reads them again.
+  void run_project(const Node& node, int layer) {
+    constexpr int64_t kGrain = 32;
+    const uint16_t* weights = plan_.weights(node, layer);
+    const int64_t numbers = indexer().type(node.inputs[0]).elements();
+    const int64_t width = indexer().type(node.output).elements();
+    for (const Row& row : rows_) {
+      const float* x = row.outside[static_cast<size_t>(node.inputs[0])];
+      float* out = row.outside[static_cast<size_t>(node.output)];
+      if (out == nullptr) continue;  // nobody reads it
+      if (weights == nullptr) {
+        kernels_.reduce(Op::kSum, x, out, 1, numbers / width, width);
+      } else {
+        pool_->parallel_ranges(width, kGrain, [&](int64_t begin, int64_t end, int) {
+          const void* matrix = weights + begin * numbers;
+          kernels_.gemm({&matrix, Element::kBF16, 1, end - begin, x, 1, 0, numbers, out + begin});
+        });
+      }
+      round_floats(kernels_, plan_.dtype, out, out, width);
+    }
   }
 
   /// Fills the row's middle slots, from the first on; true if a candidate's score is NaN.
