@@ -192,6 +192,27 @@ TEST(TokenizerJson, MergesInEitherSpelling) {
   }
 }
 
+// Spaces become U+2581 before splitting, so merges cross words; runs of newlines are tokens; the rest falls to bytes.
+TEST(TokenizerJson, ReadsGemmasForm) {
+  const auto json = nlohmann::json::parse(R"({
+    "added_tokens": [{"id": 7, "content": "\n\n", "special": false, "normalized": false},
+                     {"id": 8, "content": "<bos>", "special": true}],
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"},
+    "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false},
+    "post_processor": null,
+    "decoder": {"type": "Sequence", "decoders": [
+      {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]},
+    "model": {"type": "BPE", "byte_fallback": true, "fuse_unk": true, "ignore_merges": false,
+      "vocab": {"\u2581": 0, "a": 1, "b": 2, "\u2581a": 3, "ab": 4, "\u2581ab": 5, "<0x63>": 6, "\n\n": 7, "b\u2581": 9},
+      "merges": [["\u2581", "a"], ["a", "b"], ["\u2581a", "b"], ["b", "\u2581"]]}})");
+  const auto tokenizer = Tokenizer::from_json(json.dump(), "");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().to_string();
+  EXPECT_THAT((*tokenizer)->encode(" ab\n\nc", SpecialTokens::kIgnore), ElementsAre(5, 7, 6));
+  EXPECT_THAT((*tokenizer)->encode("b ab b", SpecialTokens::kIgnore), ElementsAre(2, 5, 0, 2));
+  EXPECT_THAT((*tokenizer)->encode("b b", SpecialTokens::kIgnore), ElementsAre(9, 2));
+  EXPECT_EQ((*tokenizer)->decode(Ids{5, 7, 6, 9}, false), " ab\n\ncb ");
+}
+
 TEST(TokenizerJson, NamesWhatIsUnsupported) {
   EXPECT_THAT(error_with("/model/type", "Unigram"), HasSubstr("tokenizer.json: model.type: tokenizer model 'Unigram'"));
   EXPECT_THAT(error_with("/model/type", "WordPiece"), HasSubstr("'WordPiece' is not supported"));
