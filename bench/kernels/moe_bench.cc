@@ -74,7 +74,8 @@ class Products {
     ups_.resize(gates_.size());
     outs_.resize(x_.size());
     std::mt19937 random(3);
-    for (ExpertRows& batch : batches_) batch.assign(random_choice(shape, tokens, &random), shape.experts);
+    for (ExpertRows& batch : batches_)
+      batch.assign(random_choice(shape, tokens, &random), shape.per_token, shape.experts);
   }
 
   void run(int batch, bool together) {

@@ -41,12 +41,13 @@ struct Product {
   bool accumulate = false;      // add to out (a residual) instead of overwriting it
 };
 
-/// Products of one input x [tokens, cols], rows `x_stride` floats apart. Every weight has the same cols.
+/// Products of one input x [.., cols], rows `x_stride` floats apart. Every weight has the same cols.
 struct ProductGroup {
   const float* x = nullptr;
   int64_t x_stride = 0;
   int64_t tokens = 0;
   std::span<const Product> products;
+  const int64_t* rows = nullptr;  // [tokens]: the row of x that is a token's input; null: token t is row t
 };
 
 /// cos and sin of one step's positions, shared by all layers: [tokens, pairs] each.
@@ -97,6 +98,11 @@ class DenseOps {
 
   /// Rotates `heads` heads of `head_dim` floats of each token in place; tokens are `stride` floats apart.
   virtual void rope(float* x, int64_t tokens, int64_t stride, int heads, int head_dim, const RopeAngles& angles) = 0;
+
+  /// out[t] += sum_i weights[t, i] * x[rows[t, i]], i ascending: rows of x and out have `cols` floats, weights and rows
+  /// are [tokens, per_token].
+  virtual void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights,
+                                 int64_t tokens, int per_token, float* out) = 0;
 
   /// out[i] = f(gate[i], up[i]), out may be gate. f by `gating`:
   virtual void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) = 0;

@@ -343,6 +343,29 @@ TEST_P(DenseOpsTest, GatesKeepNaN) {
   }
 }
 
+TEST_P(DenseOpsTest, AddsWeightedRows) {
+  constexpr int kPerToken = 3, kRows = 11;
+  for (const int64_t cols : {5, 16, 2053})
+    for (const int64_t tokens : {0, 1, 6}) {
+      const std::vector<float> x = random_activations(kRows * cols, 1), before = random_activations(tokens * cols, 2);
+      const std::vector<float> weights = random_activations(tokens * kPerToken, 3);
+      std::vector<int64_t> rows;
+      for (int64_t i = 0; i < tokens * kPerToken; ++i) rows.push_back(i * 7 % kRows);
+      std::vector<float> out = before;
+      ops().add_weighted_rows(x.data(), cols, rows.data(), weights.data(), tokens, kPerToken, out.data());
+      for (size_t i = 0; i < out.size(); ++i) {
+        const size_t token = i / static_cast<size_t>(cols), c = i % static_cast<size_t>(cols);
+        double want = before[i], magnitude = std::fabs(want);
+        for (size_t p = token * kPerToken; p < (token + 1) * kPerToken; ++p) {
+          const double term = double{weights[p]} * x[static_cast<size_t>(rows[p] * cols) + c];
+          want += term;
+          magnitude += std::fabs(term);
+        }
+        ASSERT_NEAR(out[i], want, magnitude * 4 * kEpsilon) << "token " << token << " of " << tokens;
+      }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DenseOpsTest, ::testing::ValuesIn(testing::backends()),
                          [](const auto& backend) { return backend.param.name; });
 

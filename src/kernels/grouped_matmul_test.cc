@@ -2,6 +2,7 @@
 // time, on every backend.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -148,6 +149,30 @@ TEST_P(GroupedMatmulTest, HeadsOfAWideRowMatchTheFormula) {
         ASSERT_NEAR(out[static_cast<size_t>((t * kHeads + h) * kRows + r)], want, 1e-4);
       }
   }
+}
+
+TEST_P(GroupedMatmulTest, NamedRowsAreTheInputs) {
+  constexpr int64_t kCols = 64, kRows = 20, kStride = 70;
+  std::vector<int64_t> rows = {5, 0, 5, 2};
+  for (int64_t t = 0; t < 40; ++t) rows.push_back(t % 6);
+  const auto tokens = static_cast<int64_t>(rows.size());
+  const std::vector<float> x = random_activations(6 * kStride, 1);
+  std::vector<float> gathered;
+  for (const int64_t row : rows)
+    gathered.insert(gathered.end(), x.begin() + row * kStride, x.begin() + row * kStride + kCols);
+  const RandomMatrix blocks = random_matrix(DType::kQ8_0, kRows, kCols, 2),
+                     floats = random_matrix(DType::kF16, kRows, kCols, 3);
+  const auto of_blocks = ops().prepare(blocks.view).value(), of_floats = ops().prepare(floats.view).value();
+  std::vector<float> named(static_cast<size_t>(2 * tokens * kRows)), plain(named.size());
+  const auto products = [&](std::vector<float>* out) {
+    return std::array{Product{of_blocks.get(), out->data(), 2 * kRows},
+                      Product{of_floats.get(), out->data() + kRows, 2 * kRows}};
+  };
+  const auto by_name = products(&named), by_copy = products(&plain);
+  const ProductGroup groups[] = {{x.data(), kStride, tokens, by_name, rows.data()},
+                                 {gathered.data(), kCols, tokens, by_copy}};
+  ops().matmul(groups);
+  EXPECT_EQ(named, plain);
 }
 
 TEST_P(GroupedMatmulTest, NoGroupsAndEmptyGroupsAreNoWork) {

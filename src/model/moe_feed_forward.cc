@@ -1,7 +1,5 @@
 #include "model/moe_feed_forward.h"
 
-#include <algorithm>
-
 #include "model/gated_mlp.h"
 
 namespace vortex::model {
@@ -29,12 +27,11 @@ void MoeFeedForward::forward(Workspace* workspace, const float* h, int64_t token
   const int64_t rows = tokens * per_token_;
   float* gates = workspace->floats(0, rows * inner_);
   float* ups = workspace->floats(1, rows * inner_);
-  float* outs = workspace->floats(3, rows * hidden_);
-  // A token alone is the input of all its experts, wherever they look for their rows.
-  multiply_inner(tokens == 1 ? h : gather(workspace, h, tokens), tokens == 1 ? 0 : hidden_, gates, ups);
+  float* outs = workspace->floats(2, rows * hidden_);
+  multiply_inner(h, gates, ups);
   dense_->gate_mul(gating_, gates, ups, rows * inner_, gates);
   multiply_outer(gates, outs);
-  add_experts(outs, tokens, x);
+  dense_->add_weighted_rows(outs, hidden_, rows_.row_of().data(), weights_.data(), tokens, per_token_, x);
   if (shared_ != nullptr) shared_->forward(workspace, h, tokens, x);
 }
 
@@ -42,17 +39,10 @@ void MoeFeedForward::route(Workspace* workspace, const float* h, int64_t tokens)
   chosen_.resize(static_cast<size_t>(tokens * per_token_));
   weights_.resize(chosen_.size());
   router_->route(workspace, h, tokens, chosen_.data(), weights_.data());
-  rows_.assign(chosen_, static_cast<int>(experts_.size()));
+  rows_.assign(chosen_, per_token_, static_cast<int>(experts_.size()));
 }
 
-const float* MoeFeedForward::gather(Workspace* workspace, const float* h, int64_t tokens) const {
-  float* rows = workspace->floats(2, tokens * per_token_ * hidden_);
-  for (size_t i = 0; i < chosen_.size(); ++i)
-    std::copy_n(h + static_cast<int64_t>(i) / per_token_ * hidden_, hidden_, rows + rows_.row_of()[i] * hidden_);
-  return rows;
-}
-
-void MoeFeedForward::multiply_inner(const float* rows, int64_t row_stride, float* gates, float* ups) {
+void MoeFeedForward::multiply_inner(const float* h, float* gates, float* ups) {
   products_.clear();
   groups_.clear();
   for (const ExpertRows::Run& run : rows_.runs()) {
@@ -63,7 +53,7 @@ void MoeFeedForward::multiply_inner(const float* rows, int64_t row_stride, float
   }
   const kernels::Product* products = products_.data();
   for (const ExpertRows::Run& run : rows_.runs()) {
-    groups_.push_back({rows + run.begin * row_stride, hidden_, run.count(), {products, 2}});
+    groups_.push_back({h, hidden_, run.count(), {products, 2}, rows_.token_of().data() + run.begin});
     products += 2;
   }
   dense_->matmul(groups_);
@@ -80,16 +70,6 @@ void MoeFeedForward::multiply_outer(const float* inner, float* outs) {
   for (const ExpertRows::Run& run : rows_.runs())
     groups_.push_back({inner + run.begin * inner_, inner_, run.count(), {product++, 1}});
   dense_->matmul(groups_);
-}
-
-void MoeFeedForward::add_experts(const float* outs, int64_t tokens, float* x) const {
-  for (int64_t t = 0; t < tokens; ++t, x += hidden_) {
-    for (int64_t i = t * per_token_; i < (t + 1) * per_token_; ++i) {
-      const float weight = weights_[static_cast<size_t>(i)];
-      const float* out = outs + rows_.row_of()[static_cast<size_t>(i)] * hidden_;
-      for (int64_t c = 0; c < hidden_; ++c) x[c] += weight * out[c];
-    }
-  }
 }
 
 }  // namespace vortex::model

@@ -25,10 +25,8 @@ class MoeFeedForward final : public FeedForward {
   MoeFeedForward() = default;
 
   void route(Workspace* workspace, const float* h, int64_t tokens);
-  const float* gather(Workspace* workspace, const float* h, int64_t tokens) const;
-  void multiply_inner(const float* rows, int64_t row_stride, float* gates, float* ups);
+  void multiply_inner(const float* h, float* gates, float* ups);
   void multiply_outer(const float* inner, float* outs);
-  void add_experts(const float* outs, int64_t tokens, float* x) const;
 
   kernels::DenseOps* dense_ = nullptr;
   kernels::Gating gating_ = kernels::Gating::kSilu;

@@ -75,7 +75,7 @@ TestWeights random_weights(const ModelConfig& config, DType dtype) {
   return weights;
 }
 
-/// A block on one implementation of the kernels.
+/// A block on one implementation of the kernels; `weights` must outlive it.
 class Block {
  public:
   Block(const Backend& backend, const ModelConfig& config, const TestWeights& weights)
@@ -205,7 +205,8 @@ TEST_P(MoeFeedForwardTest, ATokenDoesNotDependOnItsBatch) {
 TEST_P(MoeFeedForwardTest, ANanTokenLeavesTheOthersAlone) {
   const ModelConfig config = deepseek();
   const auto hidden = static_cast<size_t>(config.hidden_size);
-  Block block(GetParam(), config, random_weights(config, DType::kQ8_0));
+  const TestWeights weights = random_weights(config, DType::kQ8_0);
+  Block block(GetParam(), config, weights);
   std::vector<float> h = random_activations(3 * config.hidden_size, 5);
   const std::vector<float> x(h.size()), clean = block.run(h, x);
   std::fill_n(h.begin() + static_cast<int64_t>(hidden), hidden, NAN);
@@ -277,6 +278,10 @@ class WatchingOps final : public kernels::DenseOps {
   }
   void embed(const TensorView&, std::span<const int32_t>, float*) override { ADD_FAILURE(); }
   void rms_norm(const float*, int64_t, const float*, float, int64_t, int64_t, float*) override { ADD_FAILURE(); }
+  void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights, int64_t tokens,
+                         int per_token, float* out) override {
+    ops_->add_weighted_rows(x, cols, rows, weights, tokens, per_token, out);
+  }
   void rope(float*, int64_t, int64_t, int, int, const kernels::RopeAngles&) override { ADD_FAILURE(); }
   void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) override {
     gated += n;

@@ -17,16 +17,18 @@ class ExpertRows {
   };
 
   /// From [tokens, per_token] experts below `experts`, none twice in a token.
-  void assign(std::span<const int32_t> chosen, int experts);
+  void assign(std::span<const int32_t> chosen, int per_token, int experts);
 
   /// Experts that have rows, ascending; together all rows in order.
   std::span<const Run> runs() const { return runs_; }
   /// [tokens, per_token]: where each of them went. Within an expert, tokens keep their order.
   std::span<const int64_t> row_of() const { return row_of_; }
+  /// [rows]: whose each row is.
+  std::span<const int64_t> token_of() const { return token_of_; }
 
  private:
   std::vector<int64_t> next_;
-  std::vector<int64_t> row_of_;
+  std::vector<int64_t> row_of_, token_of_;
   std::vector<Run> runs_;
 };
 

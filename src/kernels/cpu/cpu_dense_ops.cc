@@ -54,6 +54,14 @@ class CpuDenseOps final : public DenseOps {
     });
   }
 
+  void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights, int64_t tokens,
+                         int per_token, float* out) override {
+    split_rows(tokens, cols * per_token, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t)
+        kernels_.add_weighted_rows(x, cols, rows + t * per_token, weights + t * per_token, per_token, out + t * cols);
+    });
+  }
+
   void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) override {
     const cpu::GateKernel kernel = kernels_.gate_mul[static_cast<size_t>(gating)];
     split_rows((n + kGateRow - 1) / kGateRow, kGateRow, [&](int64_t begin, int64_t end) {

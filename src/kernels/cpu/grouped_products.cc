@@ -18,9 +18,9 @@ constexpr int64_t kReadTokens = 2;
 
 const CpuMatrix& matrix_of(const Product& product) { return static_cast<const CpuMatrix&>(*product.weight); }
 
-bool any_quantized(std::span<const Product> products) {
+bool has_type(std::span<const Product> products, bool quantized) {
   return std::any_of(products.begin(), products.end(),
-                     [](const Product& p) { return is_quantized(matrix_of(p).dtype()); });
+                     [=](const Product& p) { return is_quantized(matrix_of(p).dtype()) == quantized; });
 }
 
 int64_t tokens_a_pass(int64_t cols, bool quantized) {
@@ -44,7 +44,8 @@ void grow(std::vector<Element>* buffer, int64_t n) {
 
 void GroupedProducts::run(std::span<const ProductGroup> groups) {
   collect_inputs(groups);
-  quantize_inputs();
+  reserve_scratch();
+  prepare_inputs();
   split_work();
   if (split_.cost() <= kWorthSplitting * (1 + kReadTokens)) return multiply_part(0, 1);
   pool_->run([&](int part) { multiply_part(part, pool_->size()); });
@@ -57,47 +58,58 @@ void GroupedProducts::collect_inputs(std::span<const ProductGroup> groups) {
     const int64_t cols = group.products[0].weight->cols();
     for (const Product& product : group.products)
       VORTEX_CHECK(product.weight->cols() == cols, "{} and {} columns in one group", product.weight->cols(), cols);
-    inputs_.push_back({&group, cols, {}});
+    const bool gather = group.rows != nullptr && has_type(group.products, false);
+    inputs_.push_back({&group, cols, has_type(group.products, true), gather, {}, nullptr});
   }
 }
 
-void GroupedProducts::quantize_inputs() {
-  const int64_t elements = reserve_codes();
+/// Gives every input that is not read as it is its place in the scratch, and lists its chunks.
+void GroupedProducts::reserve_scratch() {
+  int64_t codes = 0, floats = 0;
+  for (const Input& input : inputs_) {
+    const int64_t elements = input.group->tokens * input.cols;
+    codes += input.quantize ? elements : 0;
+    floats += input.gather ? elements : 0;
+  }
+  to_prepare_ = codes + floats;
+  grow(&codes_, codes);
+  grow(&scales_, codes / kGroupCols);
+  grow(&sums_, codes / kGroupCols);
+  grow(&gathered_, floats);
+  QuantizedRows free_codes{codes_.data(), scales_.data(), sums_.data()};
+  float* free_floats = gathered_.data();
+  chunks_.clear();
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    Input& input = inputs_[i];
+    const int64_t tokens = input.group->tokens;
+    input.quantized = free_codes;
+    input.gathered = free_floats;
+    if (input.quantize) free_codes = from_token(free_codes, tokens, input.cols);
+    if (input.gather) free_floats += tokens * input.cols;
+    for (int64_t token = 0; (input.quantize || input.gather) && token < tokens; token += kTokenChunk)
+      chunks_.push_back({i, token});
+  }
+}
+
+void GroupedProducts::prepare_inputs() {
   const auto count = static_cast<int64_t>(chunks_.size());
   const auto body = [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) quantize_chunk(chunks_[static_cast<size_t>(i)]);
+    for (int64_t i = begin; i < end; ++i) prepare_chunk(chunks_[static_cast<size_t>(i)]);
   };
-  if (elements < kWorthSplitting) return body(0, count, 0);
+  if (to_prepare_ < kWorthSplitting) return body(0, count, 0);
   pool_->parallel_ranges(count, 1, body);
 }
 
-/// Gives every input with quantised weights its place in the scratch, and lists its chunks. Returns how many elements
-/// there are to quantise.
-int64_t GroupedProducts::reserve_codes() {
-  chunks_.clear();
-  int64_t total = 0;
-  for (const Input& input : inputs_)
-    if (any_quantized(input.group->products)) total += input.group->tokens * input.cols;
-  grow(&codes_, total);
-  grow(&scales_, total / kGroupCols);
-  grow(&sums_, total / kGroupCols);
-  QuantizedRows free{codes_.data(), scales_.data(), sums_.data()};
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    Input& input = inputs_[i];
-    if (!any_quantized(input.group->products)) continue;
-    input.quantized = free;
-    free = from_token(free, input.group->tokens, input.cols);
-    for (int64_t token = 0; token < input.group->tokens; token += kTokenChunk) chunks_.push_back({i, token});
-  }
-  return total;
-}
-
-void GroupedProducts::quantize_chunk(const Chunk& chunk) const {
+void GroupedProducts::prepare_chunk(const Chunk& chunk) const {
   const Input& input = inputs_[chunk.input];
   const ProductGroup& group = *input.group;
-  kernels_.quantize_rows(group.x + chunk.token * group.x_stride, group.x_stride,
-                         std::min(kTokenChunk, group.tokens - chunk.token), input.cols,
-                         from_token(input.quantized, chunk.token, input.cols));
+  const int64_t first = chunk.token, count = std::min(kTokenChunk, group.tokens - first);
+  const int64_t* rows = group.rows == nullptr ? nullptr : group.rows + first;
+  const float* x = rows == nullptr ? group.x + first * group.x_stride : group.x;
+  if (input.quantize)
+    kernels_.quantize_rows(x, group.x_stride, rows, count, input.cols, from_token(input.quantized, first, input.cols));
+  for (int64_t t = 0; input.gather && t < count; ++t)
+    std::copy_n(x + rows[t] * group.x_stride, input.cols, input.gathered + (first + t) * input.cols);
 }
 
 void GroupedProducts::split_work() {
@@ -136,14 +148,14 @@ void GroupedProducts::multiply(const Piece& piece, PanelRange panels) const {
   task.panel_bytes = matrix.panel_bytes();
   task.rows = std::min(matrix.rows(), panels.end * matrix.panel_rows()) - first_row;
   task.cols = matrix.cols();
-  task.x_stride = input.group->x_stride;
+  task.x_stride = input.gather ? input.cols : input.group->x_stride;
   task.out_stride = product.out_stride;
   task.bias = product.bias == nullptr ? nullptr : product.bias + first_row;
   task.accumulate = product.accumulate;
   const int64_t pass = tokens_a_pass(task.cols, quantized);
   for (int64_t token = piece.first_token; token < piece.last_token; token += pass) {
     task.tokens = std::min(pass, piece.last_token - token);
-    task.x = input.group->x + token * task.x_stride;
+    task.x = (input.gather ? input.gathered : input.group->x) + token * task.x_stride;
     if (quantized) task.quantized = from_token(input.quantized, token, task.cols);
     task.out = product.out + first_row + token * task.out_stride;
     matrix.kernel()(task);

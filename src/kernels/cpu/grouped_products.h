@@ -1,4 +1,5 @@
-// The products of one DenseOps::matmul call: quantise the inputs that need it, share all work among the threads, run.
+// The products of one DenseOps::matmul call: bring the inputs into the form the kernels read, share all work among the
+// threads, run.
 #pragma once
 
 #include <span>
@@ -25,9 +26,12 @@ class GroupedProducts {
   struct Input {
     const ProductGroup* group;
     int64_t cols;
-    QuantizedRows quantized;  // empty where all weights are floats
+    bool quantize;            // for weights in blocks
+    bool gather;              // for float weights, where the group names its rows
+    QuantizedRows quantized;  // when quantize
+    float* gathered;          // when gather
   };
-  /// At most kTokenChunk tokens of an input, quantised by one thread.
+  /// At most kTokenChunk tokens of an input, prepared by one thread.
   struct Chunk {
     size_t input;
     int64_t token;
@@ -40,9 +44,9 @@ class GroupedProducts {
   };
 
   void collect_inputs(std::span<const ProductGroup> groups);
-  void quantize_inputs();
-  int64_t reserve_codes();
-  void quantize_chunk(const Chunk& chunk) const;
+  void reserve_scratch();
+  void prepare_inputs();
+  void prepare_chunk(const Chunk& chunk) const;
   void split_work();
   void multiply_part(int part, int parts) const;
   void multiply(const Piece& piece, PanelRange panels) const;
@@ -51,10 +55,11 @@ class GroupedProducts {
   const IsaKernels& kernels_;
   std::vector<Input> inputs_;
   std::vector<Chunk> chunks_;
+  int64_t to_prepare_ = 0;  // elements
   std::vector<Piece> pieces_;
   WorkSplit split_;  // a run a piece
   std::vector<int8_t> codes_;
-  std::vector<float> scales_, sums_;
+  std::vector<float> scales_, sums_, gathered_;
 };
 
 }  // namespace vortex::kernels::cpu

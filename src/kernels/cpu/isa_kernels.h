@@ -46,13 +46,17 @@ using GateKernel = void (*)(const float* gate, const float* up, int64_t n, float
 struct IsaKernels {
   int lanes;
   PanelKernel (*panel_kernel)(DType dtype);
-  /// At most kTokenChunk rows.
-  void (*quantize_rows)(const float* x, int64_t x_stride, int64_t rows, int64_t cols, const QuantizedRows& out);
+  /// `count` rows of x, at most kTokenChunk: those that `rows` names, or, when it is null, the first.
+  void (*quantize_rows)(const float* x, int64_t x_stride, const int64_t* rows, int64_t count, int64_t cols,
+                        const QuantizedRows& out);
   void (*rms_norm)(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows, int64_t cols,
                    float* out);
   /// One token's heads; cos and sin are that token's.
   void (*rope)(float* x, int heads, int head_dim, const float* cos, const float* sin, int pairs, bool interleaved);
   GateKernel gate_mul[3];  // by Gating
+  /// One token: `count` rows of x.
+  void (*add_weighted_rows)(const float* x, int64_t cols, const int64_t* rows, const float* weights, int count,
+                            float* out);
 };
 
 /// The table of a level this processor has.

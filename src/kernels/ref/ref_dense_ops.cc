@@ -35,7 +35,8 @@ void multiply(const ProductGroup& group, const Product& product) {
   for (int64_t r = 0; r < weight.rows(); ++r) {
     decode_row(weight, r, row.data());
     for (int64_t t = 0; t < group.tokens; ++t) {
-      double sum = dot(row.data(), group.x + t * group.x_stride, weight.cols());
+      const int64_t at = group.rows == nullptr ? t : group.rows[t];
+      double sum = dot(row.data(), group.x + at * group.x_stride, weight.cols());
       if (product.bias != nullptr) sum += product.bias[r];
       float& out = product.out[t * product.out_stride + r];
       out = static_cast<float>(product.accumulate ? out + sum : sum);
@@ -112,6 +113,17 @@ class RefDenseOps final : public DenseOps {
       for (int h = 0; h < heads; ++h)
         rotate_head(x + t * stride + h * head_dim, angles.cos + t * angles.pairs, angles.sin + t * angles.pairs,
                     angles);
+  }
+
+  void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights, int64_t tokens,
+                         int per_token, float* out) override {
+    for (int64_t t = 0; t < tokens; ++t, rows += per_token, weights += per_token, out += cols) {
+      for (int64_t c = 0; c < cols; ++c) {
+        double sum = out[c];
+        for (int i = 0; i < per_token; ++i) sum += double{weights[i]} * x[rows[i] * cols + c];
+        out[c] = static_cast<float>(sum);
+      }
+    }
   }
 
   void gate_mul(Gating gating, const float* gate, const float* up, int64_t n, float* out) override {

@@ -9,7 +9,7 @@ namespace vortex::VORTEX_ISA {
 kernels::cpu::PanelKernel block_panel_kernel(DType dtype);
 kernels::cpu::PanelKernel float_panel_kernel(DType dtype);
 
-void quantize_rows(const float* x, int64_t x_stride, int64_t rows, int64_t cols,
+void quantize_rows(const float* x, int64_t x_stride, const int64_t* rows, int64_t count, int64_t cols,
                    const kernels::cpu::QuantizedRows& out);
 void rms_norm_rows(const float* x, int64_t x_stride, const float* weight, float eps, int64_t rows, int64_t cols,
                    float* out);
@@ -17,5 +17,6 @@ void rope_token(float* x, int heads, int head_dim, const float* cos, const float
 void silu_mul(const float* gate, const float* up, int64_t n, float* out);
 void gelu_tanh_mul(const float* gate, const float* up, int64_t n, float* out);
 void clamped_swiglu(const float* gate, const float* up, int64_t n, float* out);
+void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights, int count, float* out);
 
 }  // namespace vortex::VORTEX_ISA

@@ -104,11 +104,13 @@ void gate_range(const float* gate, const float* up, int64_t n, float* out) {
 
 }  // namespace
 
-void quantize_rows(const float* x, int64_t x_stride, int64_t rows, int64_t cols, const QuantizedRows& out) {
-  for (int64_t r = 0; r < rows; ++r, x += x_stride) {
+void quantize_rows(const float* x, int64_t x_stride, const int64_t* rows, int64_t count, int64_t cols,
+                   const QuantizedRows& out) {
+  for (int64_t r = 0; r < count; ++r) {
+    const float* row = x + (rows == nullptr ? r : rows[r]) * x_stride;
     for (int64_t g = 0; g < cols / kGroupCols; ++g) {
-      const int64_t at = g * rows + r;
-      quantize_group(x + g * kGroupCols, out.codes + at * kGroupCols, out.scales + at, out.sums + at);
+      const int64_t at = g * count + r;
+      quantize_group(row + g * kGroupCols, out.codes + at * kGroupCols, out.scales + at, out.sums + at);
     }
   }
 }
@@ -141,6 +143,20 @@ void gelu_tanh_mul(const float* gate, const float* up, int64_t n, float* out) {
 }
 void clamped_swiglu(const float* gate, const float* up, int64_t n, float* out) {
   gate_range<ClampedSwiglu>(gate, up, n, out);
+}
+
+void add_weighted_rows(const float* x, int64_t cols, const int64_t* rows, const float* weights, int count, float* out) {
+  int64_t c = 0;
+  for (; c + kLanes <= cols; c += kLanes) {
+    F32 sum = load(out + c);
+    for (int i = 0; i < count; ++i) sum = fma(set1(weights[i]), load(x + rows[i] * cols + c), sum);
+    store(out + c, sum);
+  }
+  if (c == cols) return;
+  const int left = static_cast<int>(cols - c);
+  F32 sum = load_n(out + c, left);
+  for (int i = 0; i < count; ++i) sum = fma(set1(weights[i]), load_n(x + rows[i] * cols + c, left), sum);
+  store_n(out + c, sum, left);
 }
 
 }  // namespace vortex::VORTEX_ISA

@@ -19,6 +19,7 @@ constinit const kernels::cpu::IsaKernels kDenseKernels = {
     .rms_norm = rms_norm_rows,
     .rope = rope_token,
     .gate_mul = {silu_mul, gelu_tanh_mul, clamped_swiglu},
+    .add_weighted_rows = add_weighted_rows,
 };
 
 }  // namespace vortex::VORTEX_ISA
