@@ -189,17 +189,16 @@ def gpt_oss(w, c, t):
     return split_gpt_oss(t)
 
 
-# folder: architecture, what it does, what its matrices are stored as. Latent models are large: half precision, which
-# keeps their logits to a few parts in ten thousand.
+# folder: architecture, and what it does.
 MODELS = {
-    "llama": (ARCH.LLAMA, llama, np.float32),
-    "qwen3_moe": (ARCH.QWEN3MOE, qwen3_moe, np.float32),
-    "deepseek_v2": (ARCH.DEEPSEEK2, lambda w, c, t: deepseek(w, c, t, split=False), np.float16),
-    "deepseek_v3-yarn": (ARCH.DEEPSEEK2, lambda w, c, t: deepseek(w, c, t, split=True), np.float16),
-    "glm4_moe": (ARCH.GLM4_MOE, glm4_moe, np.float32),
-    "minimax_m2": (ARCH.MINIMAXM2, minimax_m2, np.float32),
-    "gemma3_text": (ARCH.GEMMA3, gemma3, np.float32),
-    "gpt_oss": (ARCH.GPT_OSS, gpt_oss, np.float32),
+    "llama": (ARCH.LLAMA, llama),
+    "qwen3_moe": (ARCH.QWEN3MOE, qwen3_moe),
+    "deepseek_v2": (ARCH.DEEPSEEK2, lambda w, c, t: deepseek(w, c, t, split=False)),
+    "deepseek_v3-yarn": (ARCH.DEEPSEEK2, lambda w, c, t: deepseek(w, c, t, split=True)),
+    "glm4_moe": (ARCH.GLM4_MOE, glm4_moe),
+    "minimax_m2": (ARCH.MINIMAXM2, minimax_m2),
+    "gemma3_text": (ARCH.GEMMA3, gemma3),
+    "gpt_oss": (ARCH.GPT_OSS, gpt_oss),
 }
 
 
@@ -212,15 +211,14 @@ def gguf_name(names, name):
 
 
 def convert(model):
-    arch, prepare, matrix_type = MODELS[model]
+    arch, prepare = MODELS[model]
     config = json.loads((TINY / model / "config.json").read_text())
     writer = gguf.GGUFWriter(None, gguf.MODEL_ARCH_NAMES[arch])
     names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
     write_sizes(writer, config)
     tensors = prepare(writer, config, stack_experts(read_safetensors(TINY / model / "model.safetensors")))
     for name, value in tensors.items():
-        precise = value.ndim < 2 or "mlp.gate." in name or "mlp.router." in name
-        writer.add_tensor(gguf_name(names, name), np.ascontiguousarray(value.astype(np.float32 if precise else matrix_type)))
+        writer.add_tensor(gguf_name(names, name), np.ascontiguousarray(value))
     writer.write_header_to_file(HERE / f"{model}.gguf")
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
