@@ -11,8 +11,7 @@ namespace {
 Result<std::unique_ptr<FeedForward>> build_feed_forward(const LoadContext& context, int layer) {
   const ModelConfig& config = *context.config;
   const std::string prefix = layer_prefix(layer) + "mlp.";
-  const bool mixture = !config.moe_layers.empty() && config.moe_layers[static_cast<size_t>(layer)];
-  if (mixture) return MoeFeedForward::load(context, prefix);
+  if (config.is_moe(layer)) return MoeFeedForward::load(context, prefix);
   return GatedMlp::load(context, prefix, config.intermediate_size, config.mlp_bias);
 }
 

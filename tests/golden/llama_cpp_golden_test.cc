@@ -15,6 +15,9 @@ struct GgufGolden {
   std::string model;   // in the catalogue
   std::string golden;  // file
   int64_t clear = 0;   // margins that are clear: the golden has more than these
+  // Of log-probabilities: both sides round activations to 8 bits, each in its own way. Gemma's answer to that is
+  // larger; with exact activations ours moves as much.
+  double tolerance = 0;
 };
 
 class LlamaCppGoldenTest : public ::testing::TestWithParam<GgufGolden> {
@@ -42,7 +45,6 @@ TEST_P(LlamaCppGoldenTest, TokenIds) {
 /// llama.cpp's own tokens are fed, so that one close call does not hide what follows.
 TEST_P(LlamaCppGoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
   constexpr double kClearMargin = 0.5;
-  constexpr double kLogProbTolerance = 0.35;  // both sides round activations to 8 bits, each in its own way
   DecoderRig rig(path_, RigBackend::kCpu, DType::kBF16);
   int64_t clear = 0;
   const auto goldens = load_golden(GetParam().golden)["cases"];
@@ -52,7 +54,7 @@ TEST_P(LlamaCppGoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
     const double total = log_sum_exp(logits);
     for (size_t k = 0; k < 3; ++k)
       EXPECT_NEAR(logits[golden["top_ids"][k].get<size_t>()] - total, golden["top_logprobs"][k].get<double>(),
-                  kLogProbTolerance);
+                  GetParam().tolerance);
     for (size_t i = 0; i < golden["greedy"].size(); ++i) {
       const int32_t expected = golden["greedy"][i];
       if (golden["greedy_margin"][i].get<double>() > kClearMargin) {
@@ -66,8 +68,8 @@ TEST_P(LlamaCppGoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LlamaCppGoldenTest,
-                         ::testing::Values(GgufGolden{"smollm2", "golden/smollm2-q4_1.json", 80},
-                                           GgufGolden{"gemma3-270m", "golden/gemma3-270m-q4_k_m.json", 90}),
+                         ::testing::Values(GgufGolden{"smollm2", "golden/smollm2-q4_1.json", 80, 0.35},
+                                           GgufGolden{"gemma3-270m", "golden/gemma3-270m-q4_k_m.json", 90, 0.55}),
                          [](const auto& test) {
                            std::string name = test.param.model;
                            std::ranges::replace(name, '-', '_');

@@ -32,18 +32,26 @@ void expect_tail(const json& golden, const std::vector<std::vector<float>>& rows
   }
 }
 
-TEST_P(TinyGoldenTest, LogitsAndGreedyTokens) {
-  DecoderRig rig(folder(), GetParam().backend, DType::kF32);
-  const auto goldens = load_golden("tiny/" + GetParam().model + "/golden.json")["cases"];
+void expect_golden(DecoderRig& rig, const std::string& model) {
+  const auto goldens = load_golden("tiny/" + model + "/golden.json")["cases"];
   for (const auto& golden : goldens) {
     rig.restart();
-    const auto ids = golden["input_ids"].get<std::vector<int32_t>>();
-    const auto rows = rig.prefill(ids, 4);
+    const auto rows = rig.prefill(golden["input_ids"].get<std::vector<int32_t>>(), 4);
     expect_tail(golden, rows);
     std::vector<int32_t> greedy = {sample::argmax(rows.back())};
     while (greedy.size() < golden["greedy"].size()) greedy.push_back(sample::argmax(rig.decode(greedy.back())));
     EXPECT_EQ(greedy, golden["greedy"].get<std::vector<int32_t>>());
   }
+}
+
+std::string test_name(std::string name) {
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+TEST_P(TinyGoldenTest, LogitsAndGreedyTokens) {
+  DecoderRig rig(folder(), GetParam().backend, DType::kF32);
+  expect_golden(rig, GetParam().model);
 }
 
 TEST_P(TinyGoldenTest, ChunkedPrefillGivesTheSameLogits) {
@@ -58,6 +66,20 @@ TEST_P(TinyGoldenTest, ChunkedPrefillGivesTheSameLogits) {
   }
 }
 
+/// The same models as llama.cpp's converter would write them.
+class TinyGgufGoldenTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(TinyGgufGoldenTest, LogitsAndGreedyTokens) {
+  DecoderRig rig(std::string(VORTEX_SOURCE_DIR) + "/tests/data/gguf/" + GetParam() + ".gguf", RigBackend::kCpu,
+                 DType::kF32);
+  expect_golden(rig, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TinyGgufGoldenTest,
+                         ::testing::Values("llama", "qwen3_moe", "deepseek_v2", "deepseek_v3-yarn", "glm4_moe",
+                                           "minimax_m2", "gemma3_text", "gpt_oss"),
+                         [](const auto& test) { return test_name(test.param); });
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const char* model :
@@ -68,9 +90,7 @@ std::vector<Case> cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyGoldenTest, ::testing::ValuesIn(cases()), [](const auto& test) {
-  std::string name = test.param.model + (test.param.backend == RigBackend::kCpu ? "_cpu" : "_reference");
-  std::ranges::replace(name, '-', '_');
-  return name;
+  return test_name(test.param.model + (test.param.backend == RigBackend::kCpu ? "_cpu" : "_reference"));
 });
 
 }  // namespace
