@@ -281,6 +281,15 @@ TEST(DummyWeights, RepeatWithTheSeed) {
   EXPECT_NE(first_byte(1, "a"), first_byte(1, "b"));
 }
 
+TEST(DummyWeights, ServeEveryKindOfModel) {
+  for (const char* name : {"deepseek_v3", "minimax_m2", "gemma3_text", "gpt_oss"}) {
+    auto files = ModelFiles::open_dummy(kTiny + name);
+    ASSERT_TRUE(files.ok()) << files.error().to_string();
+    const Status taken = take_all(**files);
+    EXPECT_TRUE(taken.ok()) << name << ": " << taken.error().to_string();
+  }
+}
+
 TEST(DummyWeights, ServeAWholeModel) {
   auto files = ModelFiles::open_dummy(kTiny + "qwen3");
   ASSERT_TRUE(files.ok());

@@ -23,7 +23,7 @@ struct TokenizerParts;
 /// The vocabulary of a GGUF file, as its metadata tokenizer.ggml.* gives it. Absent ids are -1.
 struct GgufVocab {
   std::string model;                // "gpt2" (byte-level BPE by merges) or "llama" (SentencePiece BPE by scores)
-  std::string pre;                  // pre-tokenizer of gpt2: gpt-2, smollm, qwen2, llama-bpe or a synonym
+  std::string pre;                  // pre-tokenizer of gpt2: one of those in tokenizer_gguf.cc
   std::vector<std::string> tokens;  // by id
   std::vector<int32_t>
       token_types;                  // by id, or empty: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte

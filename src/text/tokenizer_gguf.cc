@@ -19,6 +19,14 @@ constexpr const char* kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// DeepSeek-V3: numbers of up to three digits, then Chinese and Japanese, then the rest.
+constexpr const char* kShortNumberPattern = R"(\p{N}{1,3})";
+constexpr const char* kHanKanaPattern = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
+constexpr const char* kDeepseek3Pattern =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// GPT-4o (o200k): words break where small letters turn to capitals, and keep their contraction.
+constexpr const char* kGpt4oPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 struct PreTokenizerName {
   const char* name;
@@ -33,7 +41,12 @@ std::vector<PreTokenizerName> known_pre_tokenizers() {
           {"qwen2", {kQwen2Pattern}, false},
           {"llama-bpe", {kLlama3Pattern}, true},
           {"llama3", {kLlama3Pattern}, true},
-          {"llama-v3", {kLlama3Pattern}, true}};
+          {"llama-v3", {kLlama3Pattern}, true},
+          {"glm4", {kLlama3Pattern}, false},
+          {"chatglm-bpe", {kLlama3Pattern}, false},
+          {"deepseek-v3", {kShortNumberPattern, kHanKanaPattern, kDeepseek3Pattern}, false},
+          {"gpt-4o", {kGpt4oPattern}, false},
+          {"minimax-m2", {kGpt4oPattern}, false}};
 }
 
 Error damaged(std::string where, std::string message) {

@@ -96,6 +96,33 @@ TEST(TokenizerGguf, PreTokenizersSplitAsLlamaCppDoes) {
   EXPECT_THAT(encode(byte_level_vocab("llama-bpe"), "12312 a", kIgnore), ElementsAre(9, 6, 7));
 }
 
+// Merges across the words' ends would show: they come first.
+GgufVocab telltale_vocab(const std::string& pre) {
+  GgufVocab vocab = byte_level_vocab(pre);
+  vocab.tokens = {"<e>", "a", "B", "b", "aB", "aa", "Bb", "'", "s", "a'", "ä", "¸", "Ģ", "aä", "1", "11", "111"};
+  vocab.token_types.clear();
+  vocab.eos = 0;
+  vocab.merges = {"a B", "a ä", "a a", "B b", "a '", "1 1", "11 1"};
+  return vocab;
+}
+
+TEST(TokenizerGguf, PreTokenizersOfMixtures) {
+  constexpr auto kIgnore = SpecialTokens::kIgnore;
+  EXPECT_THAT(encode(telltale_vocab("qwen2"), "aaBb", kIgnore), ElementsAre(1, 4, 3)) << "one word";
+  for (const char* o200k : {"gpt-4o", "minimax-m2"}) {
+    EXPECT_THAT(encode(telltale_vocab(o200k), "aaBb", kIgnore), ElementsAre(5, 6));
+    EXPECT_THAT(encode(telltale_vocab(o200k), "a's", kIgnore), ElementsAre(9, 8)) << "a contraction stays";
+    EXPECT_THAT(encode(telltale_vocab(o200k), "1111", kIgnore), ElementsAre(16, 14));
+    EXPECT_THAT(encode(telltale_vocab(o200k), "a\u4E00", kIgnore), ElementsAre(13, 11, 12));
+  }
+  EXPECT_THAT(encode(telltale_vocab("glm4"), "a's", kIgnore), ElementsAre(1, 7, 8));
+  EXPECT_THAT(encode(telltale_vocab("glm4"), "1111", kIgnore), ElementsAre(16, 14));
+  EXPECT_THAT(encode(byte_level_vocab("glm4"), "aaa", kIgnore), ElementsAre(8, 5)) << "unlike Llama 3";
+  EXPECT_THAT(encode(telltale_vocab("deepseek-v3"), "a\u4E00", kIgnore), ElementsAre(1, 10, 11, 12));
+  EXPECT_THAT(encode(telltale_vocab("deepseek-v3"), "1111aa", kIgnore), ElementsAre(16, 14, 5));
+  EXPECT_THAT(encode(telltale_vocab("deepseek-v3"), "a's", kIgnore), ElementsAre(1, 7, 8));
+}
+
 // "aaa" is a piece that no merge makes.
 TEST(TokenizerGguf, Llama3TakesWholeWords) {
   EXPECT_THAT(encode(byte_level_vocab("llama-bpe"), "aaa", SpecialTokens::kIgnore), ElementsAre(11));

@@ -60,11 +60,9 @@ MoeConfig::Scoring gguf_scoring(ConfigFields& fields, MoeConfig::Scoring usual) 
   return usual;
 }
 
-bool any_layer_has(const GgufFile& file, int layers, std::string_view tensor) {
-  for (int layer = 0; layer < layers; ++layer) {
-    if (file.find_tensor(fmt::format("blk.{}.{}", layer, tensor))) return true;
-  }
-  return false;
+bool any_tensor_ends(const GgufFile& file, std::string_view end) {
+  return std::any_of(file.tensors().begin(), file.tensors().end(),
+                     [end](const NamedTensor& tensor) { return tensor.name.ends_with(end); });
 }
 
 }  // namespace
@@ -75,7 +73,7 @@ void read_gguf_experts(const GgufFile& file, ConfigFields& fields, MoeConfig::Sc
   moe.experts_per_token = fields.required_integer("expert_used_count", 1, limits::kExperts);
   moe.intermediate_size = fields.required_integer("expert_feed_forward_length", 1, limits::kIntermediate);
   moe.shared_experts = fields.integer("expert_shared_count", 0, limits::kExperts).value_or(0);
-  moe.selection_bias = any_layer_has(file, out->layers, "exp_probs_b.bias");
+  moe.selection_bias = any_tensor_ends(file, ".exp_probs_b.bias");
   moe.scoring = gguf_scoring(fields, moe.selection_bias ? MoeConfig::Scoring::kSigmoid : usual);
   const bool sigmoid = moe.scoring == MoeConfig::Scoring::kSigmoid;
   moe.normalize = fields.boolean("expert_weights_norm").value_or(false);

@@ -1,5 +1,6 @@
 // Gemma 3, text only (arXiv:2503.19786): five sliding layers to a full one, each with a rope of its own; norms before
 // and after each block, whose weights are stored less one.
+#include <algorithm>
 #include <cmath>
 
 #include "loader/config_limits.h"
@@ -46,7 +47,7 @@ constexpr std::string_view kGgufHonours[] = {"attention.scale"};
 
 /// Most files do not say by what logits are scaled. Only the 27B model, of 62 layers, does not take its head_dim.
 float gguf_attention_scale(const ModelConfig& config) {
-  const int dim = config.layers == 62 ? config.hidden_size / config.heads : config.head_dim;
+  const int dim = config.layers == 62 ? std::max(config.hidden_size / config.heads, 1) : config.head_dim;
   return 1.0f / std::sqrt(static_cast<float>(dim));
 }
 
