@@ -1,5 +1,6 @@
 // Scoring and selecting the pages of one row: checked against the interpreter, then timed. GB/s counts each field once;
-// the share is of the read bandwidth measured in the same run. The page size is 16, head_dim 128, four heads a group.
+// the share is of the read bandwidth measured in the same run. Over keys and values the page size is 16, head_dim 128,
+// four heads a group; over latents 32, 512 + 64, eight heads.
 // The last argument is 1 for pages scattered over the pool one by one (the worst case: a TLB miss a page), 0 for a
 // context that was written in one go.
 #include <benchmark/benchmark.h>
@@ -23,27 +24,35 @@
 namespace vortex::flow {
 namespace {
 
-constexpr int kHeadDim = 128, kGroup = 4, kPageTokens = 16;
+GraphShape shape_of(AttentionKind kind) {
+  if (kind == AttentionKind::kMla) return {.group = 8, .head_dim = 576, .page_tokens = 32, .kv_lora_rank = 512};
+  return {.group = 4, .head_dim = 128, .page_tokens = 16};
+}
+
+constexpr int kUpdatedPages = 512;
 constexpr int64_t kDifferentPages = 4096;  // random ones, then the same again: making them takes longer than reading
 constexpr int64_t kColdBytes = int64_t{192} << 20;  // fields of all contexts together, so that no cache holds them
 
 std::unique_ptr<CompiledFlow> compile(const char* name, BackendKind backend) {
   auto flow = flows::make_flow(name).value();
-  return CompiledFlow::compile(*flow, name, {kGroup, kHeadDim, kPageTokens}, {DType::kBF16, backend, {}},
+  return CompiledFlow::compile(*flow, name, shape_of(flow->attention()), {DType::kBF16, backend, {}},
                                &bench::shared_pool())
       .value();
 }
 
-/// Contexts of `pages` pages whose fields hold random numbers; k and v are not there, scoring does not read them.
+/// Contexts of `pages` pages whose fields hold random numbers; base fields are not there, scoring does not read them.
 class Contexts {
  public:
-  Contexts(std::span<const FieldSpec> fields, int pages, bool shuffled) : pages_(pages), shuffled_(shuffled) {
+  Contexts(const GraphShape& shape, std::span<const FieldSpec> fields, int pages, bool shuffled)
+      : shape_(shape), pages_(pages), shuffled_(shuffled) {
     int64_t bytes = 0;
     for (const FieldSpec& f : fields) bytes += f.page_bytes();
     count_ = static_cast<int>(1 + kColdBytes / (bytes * pages));
-    views_.assign(2, FieldView{nullptr, kPageTokens * kHeadDim * 2, kPageTokens, kHeadDim, DType::kBF16});
-    for (const FieldSpec& f : fields) add_field(f, views_.size() % 2 == 0 ? 1.0f : -1.0f);
-    view_ = {views_, 1, kPageTokens, kPageTokens};
+    views_.assign(shape.latent() ? 1 : 2, FieldView{nullptr, int64_t{2} * shape.page_tokens * shape.head_dim,
+                                                    shape.page_tokens, shape.head_dim, DType::kBF16});
+    for (const FieldSpec& f : fields) add_field(f, f.name == "min" ? -1.0f : 1.0f);
+    view_ = {views_, 1, shape.page_tokens, shape.page_tokens};
+    query_.resize(static_cast<size_t>(shape.group) * static_cast<size_t>(shape.head_dim));
     make_steps();
     for (float& x : query_) x = normal_(random_);
   }
@@ -96,10 +105,10 @@ class Contexts {
       SequencePlan s;
       s.table =
           std::span(ids).subspan(static_cast<size_t>(i) * static_cast<size_t>(pages_), static_cast<size_t>(pages_));
-      s.tokens = pages_ * kPageTokens;
+      s.tokens = pages_ * shape_.page_tokens;
       s.pages = pages_;
       s.budget = s.selected = 32;
-      s.last_tokens = kPageTokens;
+      s.last_tokens = shape_.page_tokens;
       s.state = &states_[static_cast<size_t>(i)];
       StepPlan step;
       step.kv_heads = 1;
@@ -109,6 +118,7 @@ class Contexts {
     }
   }
 
+  GraphShape shape_;
   int pages_, count_ = 0;
   bool shuffled_;
   std::mt19937 random_{1};
@@ -120,12 +130,13 @@ class Contexts {
   PageView view_;
   std::vector<SequenceState> states_;
   std::vector<StepPlan> steps_;
-  std::vector<float> query_ = std::vector<float>(kGroup * kHeadDim);
+  std::vector<float> query_;
 };
 
 /// Each scores its own copy of the same numbers: a flow may save to its fields.
 bool agrees(CompiledFlow& fast, CompiledFlow& reference, int pages) {
-  const Contexts mine(fast.fields(), pages, true), other(fast.fields(), pages, true);
+  const GraphShape& shape = fast.plan().graph.shape;
+  const Contexts mine(shape, fast.fields(), pages, true), other(shape, fast.fields(), pages, true);
   const auto x = fast.scores(mine.view(), mine.step(0), 0, mine.query());
   const auto y = reference.scores(other.view(), other.step(0), 0, other.query());
   double norm = 0, worst = 0;
@@ -140,7 +151,7 @@ template <class Run>
 void time_flow(benchmark::State& state, const char* name, Run run) {
   const auto flow = compile(name, BackendKind::kCpu);
   const int pages = static_cast<int>(state.range(0));
-  const Contexts contexts(flow->fields(), pages, state.range(1) != 0);
+  const Contexts contexts(flow->plan().graph.shape, flow->fields(), pages, state.range(1) != 0);
   if (!agrees(*flow, *compile(name, BackendKind::kInterpreter), pages))
     return state.SkipWithError("the scores differ from the interpreter's");
   int64_t i = 0;
@@ -167,46 +178,54 @@ void select(benchmark::State& state, const char* name) {
 }
 
 /// Dense attention over every page of a row: what a selection saves most of.
-void attend(benchmark::State& state) {
+void attend(benchmark::State& state, AttentionKind kind) {
   const int pages = static_cast<int>(state.range(0));
-  const int64_t floats = int64_t{kPageTokens} * kHeadDim;
-  const FieldSpec kv[] = {{"k", kPageTokens, kHeadDim, DType::kBF16}, {"v", kPageTokens, kHeadDim, DType::kBF16}};
-  const Contexts contexts(kv, pages, false);
+  const GraphShape shape = shape_of(kind);
+  const size_t base = shape.latent() ? 1 : 2;
+  const std::vector<FieldSpec> fields(base, {"base", shape.page_tokens, shape.head_dim, DType::kBF16});
+  const Contexts contexts(shape, fields, pages, false);
   PageView view = contexts.view();
-  view.fields = view.fields.subspan(2);
+  view.fields = view.fields.subspan(base);
   const auto attention = attention::make_cpu_attention_ops(&bench::shared_pool());
-  std::vector<float> out(kGroup * kHeadDim);
+  std::vector<float> out(static_cast<size_t>(shape.group) * static_cast<size_t>(shape.head_dim));
   PageList list;
   int64_t i = 0;
   for (auto _ : state) {
     list_all_pages(contexts.step(i++), view, &list);
-    attention->decode(view, list, {.group = kGroup, .scale = 0.1f}, contexts.query(), out.data());
+    attention->decode(view, list, {.group = shape.group, .scale = 0.1f, .latent_rank = shape.kv_lora_rank},
+                      contexts.query(), out.data());
   }
-  const double total = static_cast<double>(state.iterations() * pages * floats * 4) * 1e-9;
+  const double total =
+      static_cast<double>(state.iterations() * pages * fields[0].page_bytes()) * static_cast<double>(base) * 1e-9;
   state.counters["GB/s"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
 }
 
 /// forward_cache on one page at a time, tokens read from k.
 void update(benchmark::State& state, const char* name) {
   const auto flow = compile(name, BackendKind::kCpu);
-  WorldShape shape{kGroup, kHeadDim, kPageTokens, 1, 1, {4096 * kPageTokens}};
+  const GraphShape& graph = flow->plan().graph.shape;
+  WorldShape shape{graph.group, graph.head_dim, graph.page_tokens, 1, 1, {kUpdatedPages * graph.page_tokens}};
+  shape.kv_lora_rank = graph.kv_lora_rank;
   World world(shape, flow->fields(), 1);
   const std::vector<PageId> pages = world.full_pages();
   for (auto _ : state) flow->update(world.view, pages);
-  state.counters["ns/page"] = benchmark::Counter(static_cast<double>(state.iterations() * 4096) * 1e-9,
+  state.counters["ns/page"] = benchmark::Counter(static_cast<double>(state.iterations() * kUpdatedPages) * 1e-9,
                                                  benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 void register_all() {
-  benchmark::RegisterBenchmark("attend/all_pages", attend)->Arg(2048)->UseRealTime();
+  const auto attend_keys = [](auto& s) { attend(s, AttentionKind::kGqa); };
+  const auto attend_latents = [](auto& s) { attend(s, AttentionKind::kMla); };
+  benchmark::RegisterBenchmark("attend/all_pages", attend_keys)->Arg(2048)->UseRealTime();
+  benchmark::RegisterBenchmark("attend/all_latents", attend_latents)->Arg(512)->UseRealTime();
   for (const auto& info : flows::list_flows()) {
     const char* name = info.name.data();
     benchmark::RegisterBenchmark(fmt::format("score/{}", name).c_str(), [=](auto& s) { score(s, name); })
-        ->Args({4096, 0})
-        ->Args({4096, 1})
+        ->Args({info.attention == AttentionKind::kMla ? 512 : 4096, 0})
+        ->Args({info.attention == AttentionKind::kMla ? 512 : 4096, 1})
         ->UseRealTime();
     benchmark::RegisterBenchmark(fmt::format("select/{}", name).c_str(), [=](auto& s) { select(s, name); })
-        ->Args({2048, 0})
+        ->Args({info.attention == AttentionKind::kMla ? 512 : 2048, 0})
         ->Args({4096, 0})
         ->UseRealTime();
     benchmark::RegisterBenchmark(fmt::format("update/{}", name).c_str(), [=](auto& s) {

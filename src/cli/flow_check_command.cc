@@ -23,13 +23,15 @@ class FlowCheckCommand final : public Command {
     app.add_flag("--json", json_, "Print one JSON object");
   }
 
-  Status run(const Settings&) override {
+  Status run(const Settings& settings) override {
     VORTEX_ASSIGN_OR_RETURN(const VortexConfig config, read_flow_target(target_));
     std::optional<ModelConfig> model;
     if (!model_.empty()) {
       VORTEX_ASSIGN_OR_RETURN(model, read_model_config(model_));
     }
-    const std::vector<Finding> findings = preflight(config, model ? &*model : nullptr, {.sweep = sweep_ || !model});
+    const std::vector<Finding> findings =
+        preflight(config, model ? &*model : nullptr,
+                  {.sweep = sweep_ || !model, .compressor_ckpt = model ? settings.get_string("compressor-ckpt") : ""});
     print(findings);
     const auto errors = std::count_if(findings.begin(), findings.end(),
                                       [](const Finding& f) { return f.severity == Severity::kError; });

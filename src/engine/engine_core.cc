@@ -33,7 +33,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(const EngineOptions& opti
   std::unique_ptr<EngineCore> core(new EngineCore);
   // Before the weights, which may take a minute to load.
   if (options.vortex) {
-    VORTEX_RETURN_IF_ERROR(load_flow(*options.vortex));
+    VORTEX_RETURN_IF_ERROR(check_flow_fits(*options.vortex, files->config()));
     VORTEX_ASSIGN_OR_RETURN(core->budget_, PageBudget::create(*options.vortex));
   }
   core->options_ = options;
@@ -50,7 +50,8 @@ Status EngineCore::compile_flow() {
   if (!options_.vortex) return {};
   const VortexConfig& c = *options_.vortex;
   const ModelConfig& m = config();
-  VORTEX_ASSIGN_OR_RETURN(flow_, vortex::compile_flow(c, m, model_.kv_dtype, model_.pool.get()));
+  VORTEX_ASSIGN_OR_RETURN(flow_,
+                          vortex::compile_flow(c, m, {model_.kv_dtype, options_.compressor_ckpt, model_.pool.get()}));
   // Only then: a schedule_policy was compiled and tried before the weights were loaded.
   if (const auto pages = flow_->plan().middle_pages()) {
     VORTEX_ASSIGN_OR_RETURN(budget_, PageBudget::create(c, pages));

@@ -88,12 +88,13 @@ FlowLab::~FlowLab() = default;
 
 Result<std::unique_ptr<FlowLab>> FlowLab::create(const EngineOptions& options, std::vector<LabVariant> variants) {
   VORTEX_RETURN_IF_ERROR(validate(options));
-  for (const LabVariant& variant : variants)  // before the weights, which may take a minute to load
-    if (variant.config && !uses_control(*variant.config)) VORTEX_RETURN_IF_ERROR(load_flow(*variant.config));
   std::unique_ptr<FlowLab> lab(new FlowLab);
   lab->options_ = options;
   lab->variants_ = std::move(variants);
   VORTEX_ASSIGN_OR_RETURN(auto files, open_model(options));
+  for (const LabVariant& variant : lab->variants_)  // before the weights, which may take a minute to load
+    if (variant.config && !uses_control(*variant.config))
+      VORTEX_RETURN_IF_ERROR(check_flow_fits(*variant.config, files->config()));
   if (options.load_format != "dummy" || files->tokenizer_json()) {
     VORTEX_ASSIGN_OR_RETURN(lab->codec_, TextCodec::create(*files));
   }
@@ -142,7 +143,8 @@ Result<FlowLab::Lens*> FlowLab::find_lens(const VortexConfig* config) {
     lens->config = *config;
     const std::string unused = fields_without_effect(*config);
     if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
-    VORTEX_ASSIGN_OR_RETURN(lens->flow, compile_flow(*config, this->config(), model_.kv_dtype, pool()));
+    VORTEX_ASSIGN_OR_RETURN(lens->flow,
+                            compile_flow(*config, this->config(), {model_.kv_dtype, options_.compressor_ckpt, pool()}));
   }
   return lenses_.emplace_back(std::move(lens)).get();
 }

@@ -26,10 +26,16 @@ flow::GraphShape flow_shape(const ModelConfig& model, int page_tokens);
 /// before the weights are loaded, which may take a minute.
 Status check_flow_fits(const VortexConfig& config, const ModelConfig& model);
 
-/// Validates the config against the model and compiles its flow for the model's shapes, over a cache of `kv_dtype`.
-/// `pool` must outlive the result.
+/// What a flow runs on beside its config.
+struct FlowRig {
+  DType kv_dtype = DType::kBF16;  // of the cache
+  std::string compressor_ckpt;    // safetensors with the weights that the flow names; empty: none
+  WorkerPool* pool = nullptr;     // outlives the flow
+};
+
+/// Validates the config against the model and compiles its flow for the model's shapes, with its weights.
 Result<std::unique_ptr<flow::CompiledFlow>> compile_flow(const VortexConfig& config, const ModelConfig& model,
-                                                         DType kv_dtype, WorkerPool* pool);
+                                                         const FlowRig& rig);
 
 /// By layer: the flow selects there; false for those of layers_skip, and where a sliding window decides what is read.
 std::vector<bool> sparse_layers(const VortexConfig& config, const ModelConfig& model);

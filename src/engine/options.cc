@@ -38,6 +38,7 @@ Result<EngineOptions> engine_options(const Settings& settings) {
   o.long_prefill_token_threshold = settings.get_int("long-prefill-token-threshold");
   o.long_prefill_slowdown = settings.get_float("long-prefill-slowdown");
   o.seed = static_cast<uint64_t>(settings.get_int("seed"));
+  o.compressor_ckpt = settings.get_string("compressor-ckpt");
   return o;
 }
 

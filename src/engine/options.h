@@ -27,6 +27,7 @@ struct EngineOptions {
   int64_t long_prefill_token_threshold = 2048;  // longer prompts are paced while others decode; 0: never
   double long_prefill_slowdown = 0.2;           // how much longer a step may take for them
   uint64_t seed = 0;
+  std::string compressor_ckpt;         // weights of flows that learn; empty: none
   std::optional<VortexConfig> vortex;  // absent: dense
 };
 

@@ -107,7 +107,7 @@ void check_flow(const VortexConfig& c, const ModelConfig* given, const Preflight
   }
   const ModelConfig model = given != nullptr ? *given : usual_model((*source)->attention());
   WorkerPool pool(1);
-  const auto compiled = compile_flow(c, model, DType::kBF16, &pool);
+  const auto compiled = compile_flow(c, model, {DType::kBF16, options.compressor_ckpt, &pool});
   if (!compiled.ok()) out->push_back(of_error(compiled.error()));
   if (compiled.ok()) {
     out->push_back(info((*source)->name().c_str(),

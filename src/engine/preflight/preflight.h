@@ -25,7 +25,8 @@ struct Finding {
 };
 
 struct PreflightOptions {
-  bool sweep = false;  // also compile for the shapes of flow_sweep.h
+  bool sweep = false;                // also compile for the shapes of flow_sweep.h
+  std::string compressor_ckpt = {};  // weights of flows that learn; with a model only
 };
 
 /// Checks ranges, that the flow loads, is for the model's kind of attention and compiles for its shapes (without a

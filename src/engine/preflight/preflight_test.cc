@@ -65,6 +65,16 @@ TEST(Preflight, AFlowIsRefusedBeforeWeightsAreLoaded) {
   EXPECT_TRUE(check_flow_fits(config, latent_model()).ok());
 }
 
+TEST(Preflight, WeightsOfALearnedFlowAreLookedAt) {
+  const auto config =
+      parse_vortex_config(R"({"module_name": "learned_block_sparse_mla"})", "test.json").value().value();
+  const ModelConfig latent = latent_model();
+  EXPECT_EQ(preflight(config, &latent, {})[0].severity, Severity::kInfo);
+  const Finding missing = preflight(config, &latent, {.compressor_ckpt = "/no/such.safetensors"})[0];
+  EXPECT_EQ(missing.severity, Severity::kError);
+  EXPECT_NE(missing.to_string().find("/no/such.safetensors"), std::string::npos);
+}
+
 TEST(Preflight, LatentFlowsAreSweptOverLatentShapes) {
   const auto config = parse_vortex_config(R"({"module_name": "quest_mla"})", "test.json").value().value();
   Lines lines;
