@@ -7,6 +7,7 @@
 #include "cli/report.h"
 #include "loader/hub/resolve.h"
 #include "loader/model_files.h"
+#include "model/kv_fields.h"
 
 namespace vortex::cli {
 namespace {
@@ -108,7 +109,11 @@ class InspectCommand final : public Command {
             {"vocab_size", c.vocab_size},
             {"context", c.max_position_embeddings},
             {"dtype", dtype_info(c.stored_dtype).name},
-            {"kv_bytes_per_token", int64_t{4} * c.layers * c.kv_heads * c.head_dim},
+            {"experts", c.moe.experts},
+            {"experts_per_token", c.moe.experts_per_token},
+            {"sliding_window", c.sliding_window},
+            {"latent_rank", c.mla.kv_lora_rank},
+            {"kv_bytes_per_token", model::kv_bytes_per_token(c, DType::kBF16)},
             {"chat_template", files.chat_template().has_value()},
             {"metadata", metadata},
             {"tensors", tensors}};

@@ -155,6 +155,9 @@ def test_inspect_json():
     embedding = {t["name"]: t for t in result["tensors"]}["model.embed_tokens.weight"]
     assert embedding["shape"] == "[4096, 384]" and embedding["bytes"] == 4096 * 384 * 2
     assert "--tensors" in vortex("inspect", MODEL).out
+    latent = vortex_json("inspect", "recall-mla")
+    assert (latent["latent_rank"], latent["experts"], latent["experts_per_token"]) == (512, 8, 2)
+    assert latent["kv_bytes_per_token"] == 6 * 576 * 2
 
 
 def test_list_json():
