@@ -9,13 +9,26 @@
 #include "flow/backends/cpu/elements.h"
 #include "flow/backends/cpu/group_runner.h"
 #include "flow/backends/cpu/page_axis.h"
+#include "flow/plan/cost.h"
 #include "flow/plan/saved_state.h"
 
 namespace vortex::flow {
 namespace {
 
 constexpr int kMaxTilePages = 256;
-constexpr int64_t kItemPages = 512;  // pages a thread takes at once: about ten microseconds of scoring
+constexpr int64_t kMostItemPages = 512, kLeastItemPages = 16;
+constexpr int64_t kItemOperations = 8 << 20;  // what a thread takes at once: some tens of microseconds
+constexpr int64_t kItemsRowShare = 8;         // an item costs this many times what it repeats of its row, at least
+
+/// Pages of a row that a thread takes at once: many where a page is cheap, few where a page is many wide tokens.
+int64_t item_pages(const Plan& plan) {
+  int64_t pages = kMostItemPages;
+  for (const GroupCost& group : cost_of(plan).groups) {
+    const int64_t work = std::max(kItemOperations, kItemsRowShare * group.row_flops);
+    pages = std::min(pages, work / std::max<int64_t>(1, group.page_flops));
+  }
+  return std::max(pages, kLeastItemPages);
+}
 
 /// A sparse row at this step.
 struct Row {
@@ -40,6 +53,7 @@ class CpuBackend : public Backend {
         scores_(plan.scores()),
         pool_(pool),
         kernels_(tile_kernels(isa)),
+        item_pages_(item_pages(plan)),
         scratch_(static_cast<size_t>(pool->size())) {
     for (size_t g = 0; g < plan.cache.program.groups.size(); ++g)
       cache_groups_.push_back(make_group_program(plan, plan.cache, g, 1));
@@ -150,7 +164,7 @@ class CpuBackend : public Backend {
   void list_items() {
     items_.clear();
     for (size_t r = 0; r < rows_.size(); ++r) {
-      const int64_t parts = (rows_[r].pages + kItemPages - 1) / kItemPages;
+      const int64_t parts = (rows_[r].pages + item_pages_ - 1) / item_pages_;
       const int64_t size = (rows_[r].pages + parts - 1) / parts;
       for (int64_t begin = 0; begin < rows_[r].pages; begin += size)
         items_.push_back({static_cast<int>(r), begin, std::min(begin + size, rows_[r].pages)});
@@ -245,6 +259,7 @@ class CpuBackend : public Backend {
   const std::vector<ValueId> scores_;
   WorkerPool* pool_;
   const TileKernels& kernels_;
+  const int64_t item_pages_;
   std::vector<ThreadScratch> scratch_;
   std::vector<GroupProgram> cache_groups_, indexer_groups_;
   std::vector<std::vector<float>> buffers_;       // by BufferPlan of the indexer
