@@ -14,6 +14,8 @@ namespace {
 // Several sequences are decoded in turn, so that no cache holds their keys and values.
 constexpr int64_t kColdBytes = int64_t{256} << 20;
 constexpr double kLargestError = 1e-5;
+constexpr int kLatentTokens = 16384;
+constexpr int kShortList = 32;
 
 /// Sequences of `tokens` tokens in a pool of shuffled pages.
 class Contexts {
@@ -21,24 +23,52 @@ class Contexts {
   Contexts(const PoolShape& shape, int64_t tokens, int sequences)
       : shape_(shape), pages_(shape, std::vector<int64_t>(static_cast<size_t>(sequences), tokens)) {
     const std::vector<float> k = random_floats(tokens * shape.kv_stride(), 1);
-    const std::vector<float> v = random_floats(tokens * shape.kv_stride(), 2);
+    const std::vector<float> v = random_floats(shape.latent_rank > 0 ? 0 : tokens * shape.kv_stride(), 2);
     for (size_t s = 0; s < static_cast<size_t>(sequences); ++s) {
-      ops_->store(pages_.view(), {pages_.table(s), 0, tokens}, k.data(), v.data(), shape.kv_stride());
-      StepPlan plan = pages_.step();
-      plan.sequences = {plan.sequences[s]};
+      ops_->store(pages_.view(), {pages_.table(s), 0, tokens}, k.data(), v.empty() ? nullptr : v.data(),
+                  shape.kv_stride());
+    }
+    list_everything();
+  }
+
+  void list_everything() {
+    lists_.clear();
+    for (const SequencePlan& sequence : pages_.step().sequences) {
+      StepPlan plan{.kv_heads = shape_.kv_heads, .sequences = {sequence}};
       list_all_pages(plan, pages_.view(), &lists_.emplace_back());
     }
   }
 
-  void decode(AttentionOps& ops, size_t sequence, const float* q, float* out) {
-    ops.decode(pages_.view(), lists_[sequence], shape_.attention(), q, out);
+  /// Cuts the lists of one row and whole pages into lists of `pages`, as a sparse selection would be.
+  void shorten_lists(int pages) {
+    std::vector<PageList> parts;
+    for (const PageList& list : lists_) {
+      for (size_t at = 0; at + static_cast<size_t>(pages) <= list.pages.size(); at += static_cast<size_t>(pages)) {
+        PageList& part = parts.emplace_back(PageList{.offsets = {0, pages}, .last_tokens = list.last_tokens});
+        part.pages.assign(list.pages.begin() + static_cast<int64_t>(at),
+                          list.pages.begin() + static_cast<int64_t>(at) + pages);
+      }
+    }
+    lists_ = std::move(parts);
+  }
+
+  void decode(AttentionOps& ops, size_t list, const float* q, float* out) {
+    ops.decode(pages_.view(), lists_[list], shape_.attention(), q, out);
   }
   void prefill(AttentionOps& ops, int64_t first, int64_t count, const float* q, float* out) {
     ops.prefill(pages_.view(), {pages_.table(0), first, count}, shape_.attention(), q, shape_.q_stride(), out,
-                shape_.q_stride());
+                shape_.out_stride());
+  }
+  void prefill_expanded(AttentionOps& ops, int64_t first, int64_t count, const ExpandedHeads& expanded, const float* q,
+                        int64_t q_stride, float* out) {
+    ops.prefill_expanded(pages_.view(), {pages_.table(0), first, count}, shape_.attention(), expanded, q, q_stride, out,
+                         int64_t{expanded.heads} * expanded.v_dim);
+  }
+  void load(int64_t tokens, float* out) {
+    ops_->load(pages_.view(), {pages_.table(0), 0, tokens}, shape_.latent_rank, out);
   }
   AttentionOps& cpu() { return *ops_; }
-  size_t sequences() const { return lists_.size(); }
+  size_t lists() const { return lists_.size(); }
 
  private:
   PoolShape shape_;
@@ -69,8 +99,30 @@ void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens
   if (!(largest_difference(out, expected) < kLargestError))
     return state.SkipWithError("the result differs from the reference");
   size_t next = 0;
-  for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.sequences(), q.data(), out.data());
+  for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.lists(), q.data(), out.data());
   report(state, "GB/s", "of_read", static_cast<double>(bytes), bench::shared_roofline().read_gb_per_s);
+}
+
+/// Decode over latents: `list_pages` pages a step. Both limits, because either may bind. The reference would take
+/// minutes for whole contexts, so the check reads one short list.
+void time_latent_decode(benchmark::State& state, const PoolShape& shape, int list_pages) {
+  const int64_t bytes = dtype_bytes(shape.dtype, int64_t{kLatentTokens} * shape.kv_stride());
+  Contexts contexts(shape, kLatentTokens, static_cast<int>(1 + kColdBytes / bytes));
+  const std::vector<float> q = random_floats(shape.q_stride(), 3, 0.3f);
+  std::vector<float> out(static_cast<size_t>(shape.out_stride())), expected(out.size());
+  contexts.shorten_lists(std::min(list_pages, kShortList));
+  contexts.decode(contexts.cpu(), 0, q.data(), out.data());
+  contexts.decode(*make_ref_attention_ops(), 0, q.data(), expected.data());
+  if (!(largest_difference(out, expected) < kLargestError))
+    return state.SkipWithError("the result differs from the reference");
+  if (list_pages > kShortList) contexts.list_everything();
+  size_t next = 0;
+  for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.lists(), q.data(), out.data());
+  const double tokens = static_cast<double>(list_pages) * shape.page_tokens;
+  report(state, "GB/s", "of_read", tokens * static_cast<double>(dtype_bytes(shape.dtype, shape.head_dim)),
+         bench::shared_roofline().read_gb_per_s);
+  report(state, "GFLOP/s", "of_fma", 2.0 * tokens * static_cast<double>(shape.q_stride() + shape.out_stride()),
+         bench::shared_roofline().fma_gflop_per_s);
 }
 
 void time_prefill(benchmark::State& state, const PoolShape& shape, int64_t first, int64_t count) {
@@ -94,7 +146,17 @@ void add(const std::string& name, Body body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
 
+void add_latent() {
+  for (const int group : {8, 16, 20, 128}) {
+    const PoolShape shape{.kv_heads = 1, .group = group, .head_dim = 576, .page_tokens = 32, .latent_rank = 512};
+    for (const int pages : {kShortList, kLatentTokens / shape.page_tokens})
+      add(fmt::format("latent_decode/heads:{}/pages:{}", group, pages),
+          [=](benchmark::State& state) { time_latent_decode(state, shape, pages); });
+  }
+}
+
 void add_all() {
+  add_latent();
   for (const auto& [kv_heads, group, dim] : {std::tuple{3, 3, 64}, {2, 4, 64}, {8, 2, 128}}) {
     PoolShape shape{.kv_heads = kv_heads, .group = group, .head_dim = dim};
     const std::string heads = fmt::format("{}x{}x{}", kv_heads, group, dim);

@@ -9,6 +9,8 @@ namespace vortex::testing {
 
 using nlohmann::json;
 
+std::string model_folder(const std::string& name) { return std::string(VORTEX_SOURCE_DIR) + "/models/" + name; }
+
 EngineOptions recall_options(const std::string& model) {
   EngineOptions options;
   options.model = model;

@@ -1,4 +1,4 @@
-// Engines on recall-gqa in float32, and requests for them.
+// Engines on the recall models in float32, and requests for them.
 #pragma once
 
 #include <future>
@@ -11,8 +11,10 @@
 
 namespace vortex::testing {
 
+/// Of a shipped model.
+std::string model_folder(const std::string& name);
 /// In float32, with one full context of KV memory, so that tests start quickly.
-EngineOptions recall_options(const std::string& model = std::string(VORTEX_SOURCE_DIR) + "/models/recall-gqa");
+EngineOptions recall_options(const std::string& model = model_folder("recall-gqa"));
 /// The settings the flows were measured with: topk 29, one page kept at the front, two at the end.
 VortexConfig sparse_config(const std::string& flow, int64_t topk = 29);
 std::unique_ptr<Engine> start(const EngineOptions& options);

@@ -57,9 +57,17 @@ std::vector<Tokens> baseline(EngineOptions options) {
   return out;
 }
 
-class BatchInvarianceTest : public ::testing::TestWithParam<bool> {
+struct Setup {
+  std::string name, model, flow;  // no flow: dense
+};
+
+class BatchInvarianceTest : public ::testing::TestWithParam<Setup> {
  protected:
-  EngineOptions options() const { return GetParam() ? sparse_options() : recall_options(); }
+  EngineOptions options() const {
+    EngineOptions options = recall_options(model_folder(GetParam().model));
+    if (!GetParam().flow.empty()) options.vortex = sparse_config(GetParam().flow, 8);
+    return options;
+  }
 };
 
 TEST_P(BatchInvarianceTest, SameTokensAloneAndInABatchOfEight) {
@@ -87,8 +95,12 @@ TEST_P(BatchInvarianceTest, Case57SameTokensAfterPreemption) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(DenseAndSparse, BatchInvarianceTest, ::testing::Bool(),
-                         [](const auto& instance) { return instance.param ? "quest" : "dense"; });
+INSTANTIATE_TEST_SUITE_P(DenseAndSparse, BatchInvarianceTest,
+                         ::testing::Values(Setup{"dense", "recall-gqa", ""},
+                                           Setup{"quest", "recall-gqa", "gqa_quest_sparse_attention"},
+                                           Setup{"latent_dense", "recall-mla", ""},
+                                           Setup{"latent_centroid", "recall-mla", "rope_aware_block_sparse_mla"}),
+                         [](const auto& instance) { return instance.param.name; });
 
 TEST(PreemptionTest, HappensAndIsReplayed) {
   EngineOptions options = sparse_options();

@@ -106,8 +106,11 @@ TEST(FlowLabTest, BytesAreCountedByHand) {
   EXPECT_DOUBLE_EQ(reads.byte_fraction(), (9.0 * kv_page + 56.0 * 256) / (58.0 * kv_page));
 }
 
-TEST(FlowLabTest, AllPagesInAnyOrderAreDense) {
-  auto lab = open_lab({variant("", 0), variant("all", 4), variant("shuffled", 4)});
+class AllPagesTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(AllPagesTest, InAnyOrderAreDense) {
+  auto lab =
+      open_lab({variant("", 0), variant("all", 4), variant("shuffled", 4)}, recall_options(model_folder(GetParam())));
   const std::vector<int32_t> prompt = golden_prompt(917).ids;
   prefill(*lab, prompt);
   lab->start(0);
@@ -124,6 +127,9 @@ TEST(FlowLabTest, AllPagesInAnyOrderAreDense) {
   for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR((*shuffled)[i], expected[i], 2e-4f) << "token " << i;
   EXPECT_EQ(lab->reads().sparsity.pages_read, lab->reads().sparsity.pages_held);
 }
+
+INSTANTIATE_TEST_SUITE_P(Models, AllPagesTest, ::testing::Values("recall-gqa", "recall-mla"),
+                         [](const auto& instance) { return instance.param.substr(7); });
 
 TEST(FlowLabTest, FidelityOrdersTheSelections) {
   auto lab = open_lab({variant("shuffled", 4), variant("", 0), variant("oracle", 12), variant("random", 12),

@@ -1,28 +1,16 @@
 // Decode over listed pages, compiled once per instruction set. Tokens are read through a tile of row offsets, so page
 // size and page order do not matter; each row of k and v is read from memory once for all heads of the group.
+#include "attention/cpu/decode_products.h"
 #include "attention/cpu/kernels.h"
-#include "attention/cpu/rows.h"
 
 namespace vortex::VORTEX_ISA {
 namespace {
 
 using attention::DecodeChunk;
-using attention::kDecodeTile;
-using attention::KvPages;
+using attention::kTileHeads;
 using attention::MergeChunks;
-using attention::padded_dim;
-using attention::partial_stride;
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
-// Independent sums that hide the latency of fma, and with two operands still fit 16 registers.
-constexpr int kSums = 8;
-
-/// Offsets of the rows of up to kDecodeTile tokens; the last one is repeated to the end of the tile, so that whole
-/// vectors of tokens read valid memory.
-struct Tile {
-  int64_t offset[kDecodeTile];
-  int tokens = 0;
-};
 
 /// Walks the tokens of a chunk.
 class Cursor {
@@ -42,7 +30,6 @@ class Cursor {
       }
     }
     tile->tokens = n;
-    for (int i = n; n > 0 && i < kDecodeTile; ++i) tile->offset[i] = tile->offset[n - 1];
   }
 
  private:
@@ -51,118 +38,6 @@ class Cursor {
   int page_ = 0;
   int token_;
 };
-
-template <class T>
-const T* row_at(const std::byte* base, int64_t offset) {
-  return reinterpret_cast<const T*>(base + offset);
-}
-
-void prefetch_rows(const std::byte* base, const Tile& tile, int token, int count, int row_bytes) {
-  for (int t = token; t < token + count && t < tile.tokens; ++t)
-    for (int b = 0; b < row_bytes; b += 64) __builtin_prefetch(base + tile.offset[t] + b);
-}
-
-/// Scores of kLanes / H tokens from `t` on for H heads: lane h * tokens + i of the result.
-template <class T, int H>
-F32 score_lanes(const KvPages& kv, const Tile& tile, int t, const float* q) {
-  constexpr int kTokens = kLanes / H;
-  const int stride = padded_dim(kv.key_dim);
-  const T* k[kTokens];
-  for (int i = 0; i < kTokens; ++i) k[i] = row_at<T>(kv.k, tile.offset[t + i]);
-  F32 sums[kLanes];
-  for (F32& s : sums) s = zero();
-  int d = 0;
-  for (; d + kLanes <= kv.key_dim; d += kLanes) {
-    F32 keys[kTokens];
-#pragma GCC unroll 16
-    for (int i = 0; i < kTokens; ++i) keys[i] = load_row(k[i] + d);
-#pragma GCC unroll 16
-    for (int h = 0; h < H; ++h) {
-      const F32 query = load(q + h * stride + d);
-#pragma GCC unroll 16
-      for (int i = 0; i < kTokens; ++i) sums[h * kTokens + i] = fma(query, keys[i], sums[h * kTokens + i]);
-    }
-  }
-  if (d < kv.key_dim) {
-    for (int i = 0; i < kTokens; ++i) {
-      const F32 keys = load_row_n(k[i] + d, kv.key_dim - d);
-      for (int h = 0; h < H; ++h) sums[h * kTokens + i] = fma(load(q + h * stride + d), keys, sums[h * kTokens + i]);
-    }
-  }
-  return reduce_add_rows(sums);
-}
-
-template <class T, int H>
-void score_heads(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* q, float* scores) {
-  constexpr int kTokens = kLanes / H;
-  for (int t = 0; t < tile.tokens; t += kTokens) {
-    if (prefetch) prefetch_rows(kv.k, *prefetch, t, kTokens, kv.key_dim * static_cast<int>(sizeof(T)));
-    float lanes_out[kLanes];
-    store(lanes_out, score_lanes<T, H>(kv, tile, t, q));
-    for (int h = 0; h < H; ++h)
-      for (int i = 0; i < kTokens; ++i) scores[h * kDecodeTile + t + i] = lanes_out[h * kTokens + i];
-  }
-}
-
-/// Adds weights * v to kVectors vectors of H heads from column d on.
-template <class T, int H, int kVectors>
-void add_values(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* weights, int d, float* out) {
-  const int stride = partial_stride(kv.value_dim);
-  F32 sums[H][kVectors];
-#pragma GCC unroll 16
-  for (int h = 0; h < H; ++h)
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) sums[h][i] = load(out + h * stride + d + i * kLanes);
-  for (int t = 0; t < tile.tokens; ++t) {
-    if (prefetch) prefetch_rows(kv.v, *prefetch, t, 1, kv.value_dim * static_cast<int>(sizeof(T)));
-    const T* v = row_at<T>(kv.v, tile.offset[t]) + d;
-    F32 values[kVectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) values[i] = load_row(v + i * kLanes);
-#pragma GCC unroll 16
-    for (int h = 0; h < H; ++h) {
-      const F32 weight = set1(weights[h * kDecodeTile + t]);
-#pragma GCC unroll 16
-      for (int i = 0; i < kVectors; ++i) sums[h][i] = fma(weight, values[i], sums[h][i]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int h = 0; h < H; ++h)
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) store(out + h * stride + d + i * kLanes, sums[h][i]);
-}
-
-/// The columns of the last, incomplete vector.
-template <class T, int H>
-void add_tail_values(const KvPages& kv, const Tile& tile, const float* weights, int d, float* out) {
-  for (int h = 0; h < H; ++h) {
-    float* at = out + h * partial_stride(kv.value_dim) + d;
-    F32 sum = load(at);
-    for (int t = 0; t < tile.tokens; ++t)
-      sum = fma(set1(weights[h * kDecodeTile + t]), load_row_n(row_at<T>(kv.v, tile.offset[t]) + d, kv.value_dim - d),
-                sum);
-    store(at, sum);
-  }
-}
-
-template <class T, int H>
-void add_heads(const KvPages& kv, const Tile& tile, const Tile* prefetch, const float* weights, float* out) {
-  constexpr int kVectors = kSums / H;
-  int d = 0;
-  for (; d + kVectors * kLanes <= kv.value_dim; d += kVectors * kLanes)
-    add_values<T, H, kVectors>(kv, tile, d == 0 ? prefetch : nullptr, weights, d, out);
-  for (; d + kLanes <= kv.value_dim; d += kLanes) add_values<T, H, 1>(kv, tile, nullptr, weights, d, out);
-  if (d < kv.value_dim) add_tail_values<T, H>(kv, tile, weights, d, out);
-}
-
-/// Calls f<4>, f<2>, f<1> on as many heads as are left, largest first.
-template <class Body>
-void for_heads(int group, Body body) {
-  int g = 0;
-  for (; g + 4 <= group; g += 4) body.template operator()<4>(g);
-  for (; g + 2 <= group; g += 2) body.template operator()<2>(g);
-  for (; g < group; ++g) body.template operator()<1>(g);
-}
 
 void scale_row(float* row, int n, float factor) {
   for (int d = 0; d < n; d += kLanes) store(row + d, load(row + d) * set1(factor));
@@ -204,42 +79,103 @@ void start_row(const DecodeChunk& chunk, int g, float* q) {
   out[padded + 1] = chunk.sinks != nullptr ? 1.0f : 0.0f;
 }
 
+/// One chunk, a tile at a time.
 template <class T>
-void decode_tiles(const DecodeChunk& chunk) {
-  const KvPages& kv = chunk.kv;
-  const bool own_values = kv.v != kv.k;  // else reading the keys has brought them
-  const int q_stride = padded_dim(kv.key_dim);
-  const int out_stride = partial_stride(kv.value_dim);
-  float* q = chunk.scratch;
-  float* scores = q + chunk.group * q_stride;
-  for (int g = 0; g < chunk.group; ++g) start_row(chunk, g, q + g * q_stride);
+class Decode {
+ public:
+  explicit Decode(const DecodeChunk& chunk)
+      : chunk_(chunk),
+        paged_{chunk.kv.k, chunk.kv.v, chunk.kv.key_dim, chunk.kv.value_dim},
+        q_stride_(padded_dim(paged_.key_dim)),
+        out_stride_(partial_stride(paged_.value_dim)),
+        q_(chunk.scratch),
+        scores_(q_ + chunk.group * q_stride_),
+        lanes_(scores_ + chunk.group * kDecodeTile),
+        wide_(lanes_ + kTileHeads * kDecodeTile * attention::kMaxLanes) {
+    for (int g = 0; g < chunk.group; ++g) start_row(chunk, g, q_ + g * q_stride_);
+  }
 
-  Cursor cursor(chunk);
-  Tile tiles[2];
-  cursor.fill(&tiles[0]);
-  for (int i = 0; tiles[i].tokens > 0; i ^= 1) {
-    const Tile& tile = tiles[i];
-    const Tile& next = tiles[i ^ 1];
-    cursor.fill(&tiles[i ^ 1]);
-    for_heads(chunk.group, [&]<int H>(int g) {
-      score_heads<T, H>(kv, tile, g == 0 ? &next : nullptr, q + g * q_stride, scores + g * kDecodeTile);
+  void run() {
+    Cursor cursor(chunk_);
+    Tile tiles[2];
+    cursor.fill(&tiles[0]);
+    for (int i = 0; tiles[i].tokens > 0; i ^= 1) {
+      cursor.fill(&tiles[i ^ 1]);
+      if (latent() && sizeof(T) < sizeof(float) && chunk_.group > kTileHeads)
+        attend_widened(tiles[i], tiles[i ^ 1]);
+      else
+        attend(tiles[i], tiles[i ^ 1]);
+    }
+  }
+
+ private:
+  bool latent() const { return paged_.v == paged_.k; }
+
+  void attend(const Tile& tile, const Tile& next) {
+    const int value_tiles = tiles(paged_.value_dim / kLanes);
+    Ahead keys = ahead(paged_.k, next, paged_.key_dim, tiles(tile.tokens) + (latent() ? value_tiles : 0));
+    Ahead values = ahead(paged_.v, next, paged_.value_dim, value_tiles);
+    for_heads(chunk_.group, [&]<int H>(int g) {
+      score_heads<T, H>(paged_, tile, keys, q_ + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
     });
-    for (int g = 0; g < chunk.group; ++g)
-      softmax_tile(scores + g * kDecodeTile, tile.tokens, kv.value_dim, chunk.out + g * out_stride);
-    for_heads(chunk.group, [&]<int H>(int g) {
-      add_heads<T, H>(kv, tile, g == 0 && own_values ? &next : nullptr, scores + g * kDecodeTile,
-                      chunk.out + g * out_stride);
+    softmax(tile);
+    for_heads(chunk_.group, [&]<int H>(int g) {
+      add_heads<T, H>(paged_, tile, latent() ? keys : values, scores_ + g * kDecodeTile, chunk_.out + g * out_stride_);
     });
   }
-}
+
+  /// bfloat16 latents of more heads than a register tile has: the first of them leave the rows widened for the others
+  /// and for the values.
+  void attend_widened(const Tile& tile, const Tile& next) {
+    Ahead rows_ahead = ahead(paged_.k, next, paged_.key_dim, tiles(tile.tokens) + tiles(paged_.value_dim / kLanes));
+    const auto* base = reinterpret_cast<const std::byte*>(wide_);
+    const Source source{base, base, paged_.key_dim, paged_.value_dim};
+    Tile rows{.tokens = tile.tokens};
+    for (int t = 0; t < tile.tokens; ++t) rows.offset[t] = int64_t{t} * q_stride_ * static_cast<int>(sizeof(float));
+    for_heads(chunk_.group, [&]<int H>(int g) {
+      if (g == 0)
+        score_heads<T, H, true>(paged_, tile, rows_ahead, q_, lanes_, scores_, wide_);
+      else
+        score_heads<float, H>(source, rows, rows_ahead, q_ + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
+    });
+    softmax(tile);
+    for_heads(chunk_.group, [&]<int H>(int g) {
+      add_heads<float, H>(source, rows, rows_ahead, scores_ + g * kDecodeTile, chunk_.out + g * out_stride_);
+    });
+  }
+
+  /// Register tiles of a pass over n tokens, or vectors of values, for all heads; roughly where the last are fewer.
+  int tiles(int n) const {
+    const int heads = chunk_.group < kTileHeads ? chunk_.group : kTileHeads;
+    const int beside = heads == kTileHeads ? kBeside<kTileHeads> : heads == 1 ? kBeside<1> : kBeside<2>;
+    const int count = chunk_.group / heads * (n / beside);
+    return count > 0 ? count : 1;
+  }
+  static Ahead ahead(const std::byte* base, const Tile& next, int dim, int steps) {
+    return {base, next, dim * static_cast<int>(sizeof(T)), steps};
+  }
+
+  void softmax(const Tile& tile) {
+    for (int g = 0; g < chunk_.group; ++g)
+      softmax_tile(scores_ + g * kDecodeTile, tile.tokens, paged_.value_dim, chunk_.out + g * out_stride_);
+  }
+
+  const DecodeChunk& chunk_;
+  const Source paged_;
+  const int q_stride_, out_stride_;
+  float* const q_;       // [group, padded key_dim]
+  float* const scores_;  // [group, kDecodeTile]
+  float* const lanes_;
+  float* const wide_;  // [kDecodeTile, padded key_dim]
+};
 
 }  // namespace
 
 void decode_chunk(const DecodeChunk& chunk) {
   if (chunk.kv.bf16)
-    decode_tiles<uint16_t>(chunk);
+    Decode<uint16_t>(chunk).run();
   else
-    decode_tiles<float>(chunk);
+    Decode<float>(chunk).run();
 }
 
 void merge_chunks(const MergeChunks& merge) {
@@ -250,11 +186,14 @@ void merge_chunks(const MergeChunks& merge) {
     float top = kMinusInfinity;
     for (int c = 0; c < merge.count; ++c) top = partial(c)[padded] > top ? partial(c)[padded] : top;
     float total = 0.0f;
-    for (int c = 0; c < merge.count; ++c)
-      total += reduce_max(exp(set1(partial(c)[padded] - top))) * partial(c)[padded + 1];
+    for (int c = 0; c < merge.count; ++c) {
+      float& factor = partial(c)[padded];  // in place of the maximum
+      factor = reduce_max(exp(set1(factor - top)));
+      total += factor * partial(c)[padded + 1];
+    }
     for (int d = 0; d < merge.dim; d += kLanes) {
       F32 sum = zero();
-      for (int c = 0; c < merge.count; ++c) sum = fma(exp(set1(partial(c)[padded] - top)), load(partial(c) + d), sum);
+      for (int c = 0; c < merge.count; ++c) sum = fma(set1(partial(c)[padded]), load(partial(c) + d), sum);
       const F32 result = sum / set1(total);
       float* out = merge.out + int64_t{g} * merge.dim + d;
       if (d + kLanes <= merge.dim)

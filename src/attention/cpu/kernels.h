@@ -36,9 +36,9 @@ struct DecodeChunk {
   float* scratch = nullptr;      // decode_scratch(group, key_dim) floats
 };
 
-/// Joins `count` partial results of one row, in order: out [group, dim].
+/// Joins `count` partial results of one row, in order, and uses them up: out [group, dim].
 struct MergeChunks {
-  const float* partials = nullptr;  // [count, group, partial_stride(dim)]
+  float* partials = nullptr;  // [count, group, partial_stride(dim)]
   int count = 0;
   int group = 0;
   int dim = 0;
@@ -69,13 +69,17 @@ struct PrefillBlock {
 
 constexpr int kMaxLanes = 16;      // floats in the widest vector
 constexpr int kDecodeTile = 32;    // tokens whose scores are held at once
+constexpr int kTileHeads = 4;      // decode: heads a register tile spans, at most
 constexpr int kKeyBlock = 128;     // prefill: keys between two rescalings, aligned to position 0
 constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans, at most
 
 // Internal linkage: no copy built for a newer CPU can stand in for another.
 static constexpr int padded_dim(int dim) { return (dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes; }
 static constexpr int partial_stride(int dim) { return padded_dim(dim) + kMaxLanes; }
-static constexpr int64_t decode_scratch(int group, int dim) { return int64_t{group} * (padded_dim(dim) + kDecodeTile); }
+static constexpr int64_t decode_scratch(int group, int key_dim) {
+  return int64_t{group} * (padded_dim(key_dim) + kDecodeTile) +
+         kDecodeTile * (padded_dim(key_dim) + kTileHeads * kMaxLanes);
+}
 static constexpr int64_t prefill_scratch(int64_t rows, int key_dim, int value_dim) {
   const int64_t columns = padded_dim(key_dim) + padded_dim(value_dim);
   return (rows + kMaxPanelRows) * (columns + 2) + kKeyBlock * (columns + kMaxPanelRows);
