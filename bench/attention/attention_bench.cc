@@ -59,14 +59,6 @@ class Contexts {
     ops.prefill(pages_.view(), {pages_.table(0), first, count}, shape_.attention(), q, shape_.q_stride(), out,
                 shape_.out_stride());
   }
-  void prefill_expanded(AttentionOps& ops, int64_t first, int64_t count, const ExpandedHeads& expanded, const float* q,
-                        int64_t q_stride, float* out) {
-    ops.prefill_expanded(pages_.view(), {pages_.table(0), first, count}, shape_.attention(), expanded, q, q_stride, out,
-                         int64_t{expanded.heads} * expanded.v_dim);
-  }
-  void load(int64_t tokens, float* out) {
-    ops_->load(pages_.view(), {pages_.table(0), 0, tokens}, shape_.latent_rank, out);
-  }
   AttentionOps& cpu() { return *ops_; }
   size_t lists() const { return lists_.size(); }
 
