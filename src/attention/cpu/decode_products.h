@@ -116,14 +116,14 @@ void dot_tokens(const Source& from, const int64_t* offsets, const float* q, floa
 template <class T, int H, bool kWiden = false>
 void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float* q, float* lanes, float* scores,
                  float* wide = nullptr) {
-  const int stride = padded_dim(from.key_dim);
+  const auto wide_at = [&](int token) { return kWiden ? wide + token * padded_dim(from.key_dim) : nullptr; };
   int t = 0;
   for (; t + kBeside<H> <= tile.tokens; t += kBeside<H>) {
     ahead.step();
-    dot_tokens<T, H, kBeside<H>, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide + t * stride);
+    dot_tokens<T, H, kBeside<H>, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
   for (; t < tile.tokens; ++t) {
-    dot_tokens<T, H, 1, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide + t * stride);
+    dot_tokens<T, H, 1, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
   for (int h = 0; h < H; ++h) {
     for (t = 0; t < tile.tokens; t += kLanes) {
