@@ -10,7 +10,11 @@ endif()
 # Kernels ask for -O3 themselves (VortexIsa.cmake); for the rest it costs build time and gains nothing measurable.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # one set of objects for the program and the Python module
+
 option(VORTEX_TESTS "Build the tests" ON)
+option(VORTEX_PROGRAM "Build the program with its server" ON)
+option(VORTEX_PYTHON "Build the Python module; needs nanobind in the interpreter that Python_EXECUTABLE names" OFF)
 option(VORTEX_BENCH "Build the micro benchmarks" OFF)
 option(VORTEX_WERROR "Treat warnings as errors" ON)
 set(VORTEX_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them (address,undefined or thread)")

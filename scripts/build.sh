@@ -22,7 +22,7 @@ fail() {
 
 if [ ! -f "$build/build.ninja" ] || [ CMakePresets.json -nt "$build/build.ninja" ]; then
   printf 'build: configuring %s\n' "$build" >&2
-  cmake --preset "$preset" >"$log" 2>&1 || fail
+  cmake --preset "$preset" -DVORTEX_PYTHON=ON -DPython_EXECUTABLE="$PWD/.venv/bin/python" >"$log" 2>&1 || fail
 fi
 
 if [ -t 2 ]; then

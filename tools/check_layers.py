@@ -13,9 +13,9 @@ from pathlib import Path
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 SOURCE_SUFFIXES = {".h", ".cc", ".def", ".cu", ".cuh"}
-SOURCE_ROOTS = ("src", "flows", "include")
+SOURCE_ROOTS = ("src", "flows", "include", "python")
 # Where the compiler looks for "folder/...": the include path of cmake/VortexModule.cmake.
-INCLUDE_ROOTS = ("src", "include", ".")
+INCLUDE_ROOTS = ("src", "include", ".", "python")
 
 
 class Layers:

@@ -1,0 +1,7 @@
+#include "native/module.h"
+
+namespace vortex::python {
+
+void add_eval(nanobind::module_&) {}
+
+}  // namespace vortex::python
