@@ -76,6 +76,18 @@ bool nested_too_deep(std::string_view text) {
   return false;
 }
 
+Result<Json> parse_object(std::string_view text, const std::string& where) {
+  const auto fault = [&](std::string message) {
+    return Error{ErrorCode::kInvalidArgument, where, std::move(message), ""};
+  };
+  if (text.size() > kMaxText) return fault(fmt::format("larger than {} MB", kMaxText >> 20));
+  if (nested_too_deep(text)) return fault(fmt::format("nested deeper than {}", kMaxDepth));
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return fault("not JSON");
+  if (!json.is_object()) return fault("must be an object");
+  return json;
+}
+
 /// Reads one object; every key must be asked for or finish() names the stranger.
 class ObjectReader {
  public:
@@ -297,15 +309,19 @@ std::string write_json(const Graph& graph) {
 }
 
 Result<Graph> read_json(std::string_view text, const std::string& where) {
-  const auto fault = [&](std::string message) {
-    return Error{ErrorCode::kInvalidArgument, where, std::move(message), ""};
-  };
-  if (text.size() > kMaxText) return fault(fmt::format("larger than {} MB", kMaxText >> 20));
-  if (nested_too_deep(text)) return fault(fmt::format("nested deeper than {}", kMaxDepth));
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return fault("not JSON");
-  if (!json.is_object()) return fault("must be an object");
+  VORTEX_ASSIGN_OR_RETURN(const Json json, parse_object(text, where));
   return read_graph(json, where);
+}
+
+std::string write_shape(const GraphShape& shape) {
+  Json out = shape_to_json(shape);
+  out["scale"] = shape.logit_scale();
+  return out.dump();
+}
+
+Result<GraphShape> read_shape(std::string_view text, const std::string& where) {
+  VORTEX_ASSIGN_OR_RETURN(const Json json, parse_object(text, where));
+  return read_shape(json, where);
 }
 
 }  // namespace vortex::flow

@@ -27,4 +27,9 @@ std::string write_json(const Graph& graph);
 /// Groups are not stored: each node is one.
 Result<Graph> read_json(std::string_view text, const std::string& where);
 
+/// The shape alone, on one line and always with its scale, as front ends in other processes are asked for graphs.
+std::string write_shape(const GraphShape& shape);
+/// As strict as read_json.
+Result<GraphShape> read_shape(std::string_view text, const std::string& where);
+
 }  // namespace vortex::flow

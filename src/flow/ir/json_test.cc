@@ -89,5 +89,17 @@ TEST(Json, RefusesDeepNestingAndGarbage) {
   for (size_t n = 0; n < kBlockSparse.size(); n += 7) EXPECT_FALSE(read_json(kBlockSparse.substr(0, n), "x").ok());
 }
 
+TEST(Json, ShapesAloneKeepTheirScale) {
+  EXPECT_EQ(write_shape({.group = 4, .head_dim = 64}),
+            R"({"group":4,"head_dim":64,"page_tokens":16,"attention":"gqa","scale":0.125})");
+  const GraphShape latent = {.group = 8, .head_dim = 576, .page_tokens = 32, .kv_lora_rank = 512, .scale = 0.1f};
+  const auto read = read_shape(write_shape(latent), "shape");
+  ASSERT_TRUE(read.ok()) << read.error().to_string();
+  EXPECT_EQ(*read, latent);
+  const auto stranger = read_shape(R"({"group": 4, "heads": 2})", "request");
+  ASSERT_FALSE(stranger.ok());
+  EXPECT_NE(stranger.error().to_string().find("request: shape: 'head_dim'"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace vortex::flow
