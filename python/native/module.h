@@ -26,4 +26,11 @@ inline void unwrap(const Status& status) {
   if (!status.ok()) raise(status.error());
 }
 
+/// What `work` gives, other Python threads running meanwhile. It must not touch Python.
+template <class Work>
+auto without_gil(Work&& work) {
+  const nanobind::gil_scoped_release released;
+  return work();
+}
+
 }  // namespace vortex::python

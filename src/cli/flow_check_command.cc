@@ -6,6 +6,7 @@
 #include "cli/flow_target.h"
 #include "cli/report.h"
 #include "engine/preflight/preflight.h"
+#include "loader/hub/named_config.h"
 
 namespace vortex::cli {
 namespace {

@@ -7,6 +7,7 @@
 #include "cli/report.h"
 #include "engine/flow_setup.h"
 #include "flow/explain.h"
+#include "loader/hub/named_config.h"
 
 namespace vortex::cli {
 namespace {

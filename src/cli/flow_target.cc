@@ -3,9 +3,7 @@
 #include "cli/config_file.h"
 #include "engine/flow_setup.h"
 #include "engine/preflight/preflight.h"
-#include "loader/hub/resolve.h"
 #include "loader/json.h"
-#include "loader/model_files.h"
 
 namespace vortex::cli {
 namespace {
@@ -24,15 +22,6 @@ Result<VortexConfig> parse_config(const std::string& text, const std::string& wh
 }
 
 }  // namespace
-
-Result<ModelConfig> read_model_config(const std::string& name) {
-  ResolveOptions offline;
-  offline.offline = true;
-  VORTEX_ASSIGN_OR_RETURN(const std::string path, resolve_model(name, offline));
-  const bool weights = path.ends_with(".gguf");
-  VORTEX_ASSIGN_OR_RETURN(const auto files, weights ? ModelFiles::open(path) : ModelFiles::open_dummy(path));
-  return files->config();
-}
 
 Result<VortexConfig> read_flow_target(const std::string& target) {
   if (target.starts_with('{')) return parse_config(target, "vortex config");
