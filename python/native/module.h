@@ -26,10 +26,12 @@ inline void unwrap(const Status& status) {
   if (!status.ok()) raise(status.error());
 }
 
-/// What `work` gives, other Python threads running meanwhile. It must not touch Python.
+/// What `work` gives, other Python threads running meanwhile. It must not touch Python. A failed check of ours becomes a
+/// Python exception.
 template <class Work>
 auto without_gil(Work&& work) {
   const nanobind::gil_scoped_release released;
+  const ThrowOnCheckFailure scope;
   return work();
 }
 

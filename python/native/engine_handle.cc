@@ -1,0 +1,83 @@
+#include "native/engine_handle.h"
+
+#include <cstdlib>
+
+#include "base/log.h"
+#include "loader/hub/resolve.h"
+
+namespace vortex::python {
+namespace {
+
+Result<Settings> read_settings(const EngineRequest& request) {
+  Settings settings;
+  VORTEX_RETURN_IF_ERROR(settings.read_environment([](const char* name) -> const char* { return std::getenv(name); }));
+  for (const auto& [name, text] : request.settings)
+    VORTEX_RETURN_IF_ERROR(settings.set(name, text, SettingSource::kFlag, name));
+  return settings;
+}
+
+void configure_log_from(const Settings& settings) {
+  const std::string& level = settings.get_string("log-level");
+  const LogLevel threshold = level == "debug"  ? LogLevel::kDebug
+                             : level == "info" ? LogLevel::kInfo
+                             : level == "warn" ? LogLevel::kWarn
+                                               : LogLevel::kError;
+  configure_log(threshold, settings.get_string("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
+}
+
+Result<EngineOptions> read_options(const EngineRequest& request) {
+  VORTEX_ASSIGN_OR_RETURN(const Settings settings, read_settings(request));
+  configure_log_from(settings);
+  VORTEX_ASSIGN_OR_RETURN(EngineOptions options, engine_options(settings));
+  if (request.vortex_json) {
+    VORTEX_ASSIGN_OR_RETURN(options.vortex, parse_vortex_config(*request.vortex_json, "vortex"));
+  }
+  VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(request.model, {.offline = request.offline, .progress = {}}));
+  return options;
+}
+
+}  // namespace
+
+EngineHandle::EngineHandle(const EngineRequest& request) {
+  EngineOptions options;
+  engine_ = unwrap(without_gil([&]() -> Result<std::unique_ptr<Engine>> {
+    VORTEX_ASSIGN_OR_RETURN(options, read_options(request));
+    return Engine::create(options);
+  }));
+  path_ = options.model;
+  vortex_ = options.vortex;
+}
+
+EngineHandle::~EngineHandle() { close(); }
+
+std::shared_ptr<Engine> EngineHandle::engine() const {
+  if (process_ != getpid())
+    raise({ErrorCode::kUnsupported, "engine", "it belongs to the process that forked this one",
+           "make an engine here, or start processes with 'spawn'"});
+  if (engine_ == nullptr) raise({ErrorCode::kInvalidArgument, "engine", "it was shut down", "make a new one"});
+  return engine_;
+}
+
+Result<std::shared_ptr<const grammar::CompiledGrammar>> EngineHandle::compile(const Engine& engine,
+                                                                              const grammar::GrammarSource& source) {
+  if (engine.codec() == nullptr)
+    return Error{ErrorCode::kUnsupported, "grammar", "the model has no tokenizer", "ask without one"};
+  std::call_once(compiler_made_, [&] {
+    compiler_ = std::make_unique<grammar::GrammarCompiler>(engine.codec()->tokenizer(), engine.end_ids(),
+                                                           engine.info().config.vocab_size);
+  });
+  return compiler_->compile(source);
+}
+
+void EngineHandle::close() {
+  std::shared_ptr<Engine> last = std::move(engine_);
+  if (last == nullptr) return;
+  if (process_ != getpid()) {
+    // A child of fork() has the memory but not the thread, so nothing could be joined: the copy is left as it is.
+    new std::shared_ptr<Engine>(std::move(last));
+    return;
+  }
+  without_gil([&] { last.reset(); });
+}
+
+}  // namespace vortex::python

@@ -1,0 +1,56 @@
+// EngineHandle: an engine as Python holds it. It can be closed, and it knows the process that it lives in.
+#pragma once
+
+#include <unistd.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grammar/grammar.h"
+#include "native/module.h"
+#include "vortex/engine.h"
+
+namespace vortex::python {
+
+struct EngineRequest {
+  std::string model;                                          // as resolve_model() takes it
+  std::vector<std::pair<std::string, std::string>> settings;  // name or alias, and text
+  std::optional<std::string> vortex_json;                     // absent: dense
+  bool offline = false;
+};
+
+/// The GIL guards its members; what runs long gives it up.
+class EngineHandle {
+ public:
+  /// Finds the model, fetching it when need be, and loads it.
+  explicit EngineHandle(const EngineRequest& request);
+  ~EngineHandle();
+  EngineHandle(const EngineHandle&) = delete;
+  EngineHandle& operator=(const EngineHandle&) = delete;
+
+  /// Stays alive while the caller holds it, closed or not. Raises when it was closed, or in a child of fork().
+  std::shared_ptr<Engine> engine() const;
+  const std::string& path() const { return path_; }
+  const std::optional<VortexConfig>& vortex() const { return vortex_; }
+
+  /// Thread-safe and without the GIL. kUnsupported without a tokenizer.
+  Result<std::shared_ptr<const grammar::CompiledGrammar>> compile(const Engine& engine,
+                                                                  const grammar::GrammarSource& source);
+
+  /// Ends what runs and joins the engine's thread; those who wait hear of it. Twice is once.
+  void close();
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  std::string path_;
+  std::optional<VortexConfig> vortex_;
+  const pid_t process_ = getpid();
+  std::once_flag compiler_made_;
+  std::unique_ptr<grammar::GrammarCompiler> compiler_;
+};
+
+}  // namespace vortex::python
