@@ -20,6 +20,8 @@ class CompiledGrammar;
 
 namespace vortex {
 
+struct SelectionRecord;
+
 /// A request's own say over sparse attention; absent numbers are the engine's VortexConfig's. Ignored by a dense
 /// engine, but for the check that the numbers are possible.
 struct SparsityRequest {
@@ -37,6 +39,7 @@ struct GenerateRequest {
   double queue_timeout_s = 0;  // refused with kUnavailable when it could not start by then; 0: waits for ever
   SparsityRequest sparsity;
   std::shared_ptr<const grammar::CompiledGrammar> grammar;  // what the answer must match; null: anything
+  std::shared_ptr<SelectionRecord> selections;              // filled while it decodes; null: nothing is recorded
   bool synthetic_context = false;  // benchmarks: noise stands for the K and V of all but the last prompt token
 };
 

@@ -60,6 +60,7 @@ Status EngineCore::compile_flow() {
   if (!unused.empty()) log_warn("vortex config: no effect on the CPU: {}", unused);
   sparsity_.flow = flow_.get();
   sparsity_.layers = sparse_layers(c, m);
+  recorder_ = std::make_unique<SelectionRecorder>(flow_.get());
   report_template_.active = true;
   report_template_.flow = flow_->plan().graph.name;
   for (int i = 0; i < m.layers; ++i)
@@ -152,6 +153,8 @@ Status EngineCore::check(const GenerateRequest& request) const {
     const auto own = budget_->with(request.sparsity.topk_val, request.sparsity.topk_ratio);
     if (!own.ok()) return own.error();
   }
+  VORTEX_RETURN_IF_ERROR(check_record(request, static_cast<int64_t>(report_template_.layers_sparse.size()),
+                                      config().kv_heads, report_template_.page_size, max_length_));
   return sched::check_prompt(limits_, kv_tokens(), static_cast<int64_t>(request.prompt.size()));
 }
 
@@ -261,6 +264,7 @@ void EngineCore::step() {
 
 void EngineCore::fill_batch(sched::StepBatch* scheduled) {
   batch_.clear();
+  if (recorder_) recorder_->clear();
   const VortexConfig* vortex = options_.vortex ? &*options_.vortex : nullptr;
   batch_.plan.kv_heads = config().kv_heads;
   batch_.plan.reserved_bos = vortex ? static_cast<int>(vortex->block_reserved_bos) : 1;
@@ -277,6 +281,7 @@ void EngineCore::fill_batch(sched::StepBatch* scheduled) {
     add_logit_tokens(chunk);
     if (chunk.decode) plan_decode(&chunk);
   }
+  sparsity_.hook = recorder_ && !recorder_->idle() ? recorder_.get() : nullptr;
 }
 
 /// Of the whole chunk for the log-probabilities of a prompt, else of its last token.
@@ -296,6 +301,15 @@ void EngineCore::plan_decode(sched::Chunk* chunk) {
                                                 generation.dense() ? nullptr : budget));
   if (flow_ != nullptr && flow_->plan().saves()) batch_.plan.sequences.back().state = generation.flow_state(s);
   chunk->sparse = batch_.plan.sequences.back().sparse();
+  if (generation.selections() != nullptr) record_decode(generation.selections());
+}
+
+/// Of the sequence that was planned last.
+void EngineCore::record_decode(SelectionRecord* record) {
+  record->layers = report_template_.layers_sparse;
+  record->kv_heads = config().kv_heads;
+  record->page_tokens = report_template_.page_size;
+  recorder_->watch(static_cast<int>(batch_.plan.sequences.size()) - 1, batch_.plan.sequences.back(), record);
 }
 
 void EngineCore::report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result) {

@@ -13,6 +13,7 @@
 #include "engine/loaded_model.h"
 #include "engine/options.h"
 #include "engine/page_budget.h"
+#include "engine/selection_recorder.h"
 #include "flow/flow.h"
 #include "kv/index/prefix_cache.h"
 #include "kv/index/slab_allocator.h"
@@ -74,6 +75,7 @@ class EngineCore {
   void fill_batch(sched::StepBatch* scheduled);
   void add_logit_tokens(const sched::Chunk& chunk);
   void plan_decode(sched::Chunk* chunk);
+  void record_decode(SelectionRecord* record);
   void report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result);
   void count_step(const sched::StepBatch& scheduled, double seconds);
   void sample(const sched::StepBatch& scheduled);
@@ -91,6 +93,7 @@ class EngineCore {
   std::unique_ptr<flow::CompiledFlow> flow_;
   std::optional<PageBudget> budget_;
   model::Sparsity sparsity_;
+  std::unique_ptr<SelectionRecorder> recorder_;  // null when dense
   SparsityReport report_template_;
   std::unique_ptr<kv::KvStore> store_;
   std::vector<PageView> views_;

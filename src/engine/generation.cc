@@ -27,6 +27,7 @@ Generation::Generation(uint64_t request_id, int index, const GenerateRequest& re
       end_ids_(params_.stop_token_ids),
       synthetic_(request.synthetic_context),
       dense_(request.sparsity.dense),
+      selections_(request.selections),
       sampler_(params_, answer_seed(params_, context.seed, request_id, index)),
       stops_(params_.stop, params_.include_stop_str_in_output),
       arrived_(Clock::now()) {

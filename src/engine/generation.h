@@ -58,6 +58,8 @@ class Generation {
   /// The request's own budget, when it has one.
   std::optional<PageBudget>& budget() { return budget_; }
   bool dense() const { return dense_; }
+  /// Where its selections are recorded; null: nowhere.
+  SelectionRecord* selections() const { return selections_.get(); }
   /// What the flow's Save keeps for this answer. A sequence that was preempted starts anew.
   SequenceState* flow_state(const sched::Sequence& sequence);
 
@@ -80,6 +82,7 @@ class Generation {
   std::vector<int32_t> eos_ids_, end_ids_;  // end_ids_: eos unless ignored, and stop tokens
   int64_t max_tokens_;
   bool synthetic_, dense_;
+  std::shared_ptr<SelectionRecord> selections_;
   std::optional<PageBudget> budget_;
   sample::Sampler sampler_;
   std::optional<text::IncrementalDecoder> decoder_;  // absent: token ids only

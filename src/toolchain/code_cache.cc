@@ -6,8 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <ctime>
+
+#include "toolchain/program.h"
 
 namespace vortex::toolchain {
 namespace fs = std::filesystem;
@@ -19,11 +20,6 @@ constexpr std::string_view kScratchPrefix = "vortex-build-";
 constexpr size_t kDigestLength = 64;
 constexpr time_t kAbandonedAfter = 3600;         // a build takes a minute at most
 constexpr time_t kUnusedAfter = 30 * 24 * 3600;  // an old version's, or of a flow that has changed
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 Error refused(const fs::path& folder, const char* why) {
   return {ErrorCode::kConfiguration, folder.string(), fmt::format("the folder of compiled code {}", why),
@@ -84,11 +80,12 @@ time_t age_of(const fs::path& path) {
 }  // namespace
 
 Result<fs::path> code_cache_folder(const std::optional<std::string>& configured) {
-  const std::string home = environment("HOME");
+  const std::string home = environment_variable("HOME");
   if (configured && !configured->starts_with("~/")) return fs::path(*configured);
   if (!configured) {
-    if (const std::string own = environment("VORTEX_CACHE_DIR"); !own.empty()) return fs::path(own) / "compiled";
-    if (const std::string xdg = environment("XDG_CACHE_HOME"); xdg.starts_with('/'))
+    if (const std::string own = environment_variable("VORTEX_CACHE_DIR"); !own.empty())
+      return fs::path(own) / "compiled";
+    if (const std::string xdg = environment_variable("XDG_CACHE_HOME"); xdg.starts_with('/'))
       return fs::path(xdg) / "vortex" / "compiled";
   }
   if (home.empty())
@@ -97,7 +94,7 @@ Result<fs::path> code_cache_folder(const std::optional<std::string>& configured)
   return configured ? fs::path(home) / configured->substr(2) : fs::path(home) / ".cache" / "vortex" / "compiled";
 }
 
-Result<CodeCache> CodeCache::open(const fs::path& folder) {
+Result<CodeCache> CodeCache::open(const fs::path& folder, std::string suffix) {
   if (folder.empty()) return refused(folder, "has no name");
   std::error_code failure;
   const fs::path absolute = fs::absolute(folder, failure);
@@ -109,12 +106,12 @@ Result<CodeCache> CodeCache::open(const fs::path& folder) {
   if (!S_ISDIR(info.st_mode)) return refused(absolute, "is no folder");
   if (info.st_uid != ::geteuid()) return refused(absolute, "belongs to another user");
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0) return refused(absolute, "can be written by others (chmod go-w)");
-  return CodeCache(absolute);
+  return CodeCache(absolute, std::move(suffix));
 }
 
 /// The library's name holds the digest of its list, which holds that of the library: neither can change alone.
 fs::path CodeCache::library_of(const std::string& key, const std::string& list) const {
-  return folder_ / fmt::format("{}-{}.so", key, sha256_of(list).substr(0, 16));
+  return folder_ / fmt::format("{}-{}{}", key, sha256_of(list).substr(0, 16), suffix_);
 }
 
 std::optional<fs::path> CodeCache::find(const std::string& key) const {

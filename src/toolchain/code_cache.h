@@ -21,7 +21,8 @@ Result<std::filesystem::path> code_cache_folder(const std::optional<std::string>
 class CodeCache {
  public:
   /// Makes the folder with mode 0700. kConfiguration for one that belongs to somebody else or that others can write to.
-  static Result<CodeCache> open(const std::filesystem::path& folder);
+  /// `suffix` is that of the files it keeps.
+  static Result<CodeCache> open(const std::filesystem::path& folder, std::string suffix = ".so");
 
   const std::filesystem::path& folder() const { return folder_; }
 
@@ -40,11 +41,13 @@ class CodeCache {
                                         const std::vector<std::filesystem::path>& inputs) const;
 
  private:
-  explicit CodeCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  CodeCache(std::filesystem::path folder, std::string suffix)
+      : folder_(std::move(folder)), suffix_(std::move(suffix)) {}
   std::filesystem::path library_of(const std::string& key, const std::string& list) const;
   void prune() const;
 
   std::filesystem::path folder_;
+  std::string suffix_;
 };
 
 /// A fresh private folder inside `parent`, removed with all in it.

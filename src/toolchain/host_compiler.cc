@@ -1,17 +1,14 @@
 #include "toolchain/host_compiler.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <optional>
 
 #include "base/cpu_features.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "toolchain/compiler_errors.h"
+#include "toolchain/program.h"
 
 namespace vortex::toolchain {
 namespace fs = std::filesystem;
@@ -20,39 +17,6 @@ namespace {
 
 constexpr int64_t kMaxSourceBytes = 4 << 20;
 constexpr std::chrono::seconds kTurnPatience{8};  // with a compiler's own time limit, less than 30 seconds in all
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(separator, at), text.size());
-    if (end > at) parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-bool is_program(const fs::path& path) { return file_bytes(path) > 0 && ::access(path.c_str(), X_OK) == 0; }
-
-std::optional<fs::path> find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return is_program(name) ? std::optional(fs::path(name)) : std::nullopt;
-  for (const std::string& folder : split(environment("PATH"), ':'))
-    if (is_program(fs::path(folder) / name)) return fs::path(folder) / name;
-  return std::nullopt;
-}
-
-/// The file that runs, its size and its time of change: a new version is a new file, and nothing has to be run.
-std::string identity_of(const fs::path& program) {
-  std::error_code failure;
-  const fs::path real = fs::canonical(program, failure);
-  struct stat info {};
-  ::stat(real.c_str(), &info);
-  return fmt::format("{} {} {}.{}", real.string(), info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-}
 
 /// The files a make rule "target: file file \ ..." names. Inside a name a space is "\ ", # is "\#" and $ is "$$".
 std::vector<fs::path> files_of_rule(const std::string& rule) {
@@ -97,7 +61,7 @@ struct HostCompiler::Job {
 
 Result<HostCompiler> HostCompiler::find() {
   HostCompiler compiler;
-  const std::string wish = environment("CXX");
+  const std::string wish = environment_variable("CXX");
   std::vector<std::string> names = {"c++", "g++", "clang++"};
   if (const auto words = split(wish, ' '); !words.empty()) {
     compiler.command_.assign(words.begin() + 1, words.end());
@@ -107,7 +71,7 @@ Result<HostCompiler> HostCompiler::find() {
     const auto program = find_program(name);
     if (!program) continue;
     compiler.command_.insert(compiler.command_.begin(), program->string());
-    compiler.identity_ = identity_of(*program);
+    compiler.identity_ = program_identity(*program);
     return compiler;
   }
   if (!wish.empty())

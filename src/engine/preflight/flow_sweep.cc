@@ -24,6 +24,14 @@ const Grid& grid_of(bool latent) {
   return latent ? kMla : kGqa;
 }
 
+std::vector<flow::GraphShape> shapes_of(const Grid& grid) {
+  std::vector<flow::GraphShape> shapes;
+  for (int group : grid.groups)
+    for (int head_dim : grid.head_dims)
+      for (int page : grid.pages) shapes.push_back({group, head_dim, page, grid.kv_lora_rank});
+  return shapes;
+}
+
 constexpr size_t kListedShapes = 3;
 
 Status compile_for(const flow::FlowSource& source, const flow::GraphShape& shape, DType dtype, WorkerPool* pool) {
@@ -65,16 +73,15 @@ int Sweep::failed() const {
 
 Sweep sweep_flow(const flow::FlowSource& source, DType dtype) {
   const Grid& grid = grid_of(source.attention() == AttentionKind::kMla);
+  const std::vector<flow::GraphShape> shapes = shapes_of(grid);
+  source.prepare(shapes);
   WorkerPool pool(1);
   Sweep sweep;
-  for (int group : grid.groups)
-    for (int head_dim : grid.head_dims)
-      for (int page : grid.pages) {
-        const flow::GraphShape shape{group, head_dim, page, grid.kv_lora_rank};
-        const Status compiled = compile_for(source, shape, dtype, &pool);
-        ++sweep.shapes;
-        if (!compiled.ok()) add_failure(compiled.error(), shape, &sweep.failures);
-      }
+  for (const flow::GraphShape& shape : shapes) {
+    const Status compiled = compile_for(source, shape, dtype, &pool);
+    ++sweep.shapes;
+    if (!compiled.ok()) add_failure(compiled.error(), shape, &sweep.failures);
+  }
   return sweep;
 }
 

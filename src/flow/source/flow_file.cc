@@ -10,6 +10,7 @@
 #include "flow/ir/json.h"
 #include "flow/source/build.h"
 #include "flow/source/plugin.h"
+#include "flow/source/python_file.h"
 
 namespace vortex::flow {
 namespace {
@@ -29,7 +30,7 @@ class GraphSource final : public FlowSource {
     if (graph_.shape == shape) return graph_;
     return Error{ErrorCode::kInvalidArgument, path_,
                  fmt::format("recorded for {}; needed for {}", to_string(graph_.shape), to_string(shape)),
-                 "record the flow again for this model, or use its .cc file"};
+                 "record the flow again for this model, or use its .py or .cc file"};
   }
 
   const Graph graph_;
@@ -106,11 +107,9 @@ Result<std::unique_ptr<FlowSource>> load_flow_file(const std::string& path, cons
   if (suffix == ".cc" || suffix == ".cpp") return load_source(path, name, cache_dir);
   if (suffix == ".so") return load_plugin(path, path, name);
   if (suffix == ".json") return load_json(path, name);
-  if (suffix == ".py")
-    return Error{ErrorCode::kUnsupported, path, "a flow in Python needs the Python front end, which is not there yet",
-                 "write it in C++: `vortex flow new NAME`"};
+  if (suffix == ".py") return load_python_file(path, name, cache_dir);
   return Error{ErrorCode::kConfiguration, path, fmt::format("'{}' is no suffix of a flow's file", suffix),
-               "give a .cc, .so or .json file"};
+               "give a .py, .cc, .so or .json file"};
 }
 
 }  // namespace vortex::flow

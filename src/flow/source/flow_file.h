@@ -1,4 +1,5 @@
-// Flows from files, by suffix: .cc compiled and loaded, .so loaded, .json read.
+// Flows from files, by suffix: .py recorded by the Python front end, .cc compiled and loaded, .so loaded, .json
+// read.
 #pragma once
 
 #include <memory>

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ class FlowSource {
   virtual AttentionKind attention() const = 0;
   /// kConfiguration, naming flows that fit, when the flow is for the other kind of attention than the model's.
   Status check_attention(const GraphShape& model) const;
+  /// Hint: these shapes will be asked for. A source that starts a program for each can do so once for all.
+  virtual void prepare(std::span<const GraphShape> shapes) const { (void)shapes; }
   /// The graph for one shape. Errors: that of check_attention, those of frontend/trace.h. A graph from JSON was
   /// recorded for one shape; any other is kInvalidArgument.
   Result<Graph> trace(const GraphShape& shape) const;
@@ -32,14 +35,14 @@ class FlowSource {
 
 /// Which flow, as VortexConfig names it.
 struct FlowRequest {
-  std::optional<std::string> module_path;  // .cc, .so or .json; absent: built in
+  std::optional<std::string> module_path;  // .py, .cc, .so or .json; absent: built in
   std::optional<std::string> module_name;  // absent: the only flow of the file
-  std::optional<std::string> cache_dir;    // of what .cc files are compiled to; absent: the default place
+  std::optional<std::string> cache_dir;    // of what .cc and .py files become; absent: the default place
 };
 
-/// Finds the flow, compiling and loading its file when it has one. Code in the file runs in this process: it is the
-/// operator's own. Errors name the file, its line and column when the compiler refused it, the flows that are there
-/// when the name is not among them.
+/// Finds the flow, compiling and loading its file when it has one. Code in a .cc or .so file runs in this process, that
+/// of a .py file in another: it is the operator's own. Errors name the file, its line and column when the compiler
+/// refused it, the flows that are there when the name is not among them.
 Result<std::unique_ptr<FlowSource>> load_flow_source(const FlowRequest& request);
 
 /// A command line's NAME|FILE: a file when it has a '/' or ends like a flow's file.
