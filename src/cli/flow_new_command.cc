@@ -21,6 +21,7 @@ class FlowNewCommand final : public Command {
   std::string_view summary() const override { return "Write a flow that works, with a test, to start from"; }
   void add_options(CLI::App& app) override {
     app.add_option("name", name_, "The flow's name: NAME.cc and NAME_test.sh are written")->required();
+    app.add_flag("--python", python_, "Write NAME.py instead of NAME.cc");
     app.add_option("--output,-o", folder_, "In this folder")->capture_default_str();
   }
 
@@ -29,8 +30,9 @@ class FlowNewCommand final : public Command {
     std::error_code ignored;
     const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
     VORTEX_RETURN_IF_ERROR(make_folder(folder_));
-    VORTEX_RETURN_IF_ERROR(write_new(name_ + ".cc", flow_skeleton(name_)));
-    VORTEX_RETURN_IF_ERROR(write_new(name_ + "_test.sh", flow_test_skeleton(name_, program.string())));
+    const FlowLanguage language = python_ ? FlowLanguage::kPython : FlowLanguage::kCpp;
+    VORTEX_RETURN_IF_ERROR(write_new(flow_file_name(name_, language), flow_skeleton(name_, language)));
+    VORTEX_RETURN_IF_ERROR(write_new(name_ + "_test.sh", flow_test_skeleton(name_, language, program.string())));
     fs::permissions(fs::path(folder_) / (name_ + "_test.sh"), fs::perms::owner_exec, fs::perm_options::add, ignored);
     return {};
   }
@@ -51,6 +53,7 @@ class FlowNewCommand final : public Command {
   }
 
   std::string name_, folder_ = ".";
+  bool python_ = false;
 };
 
 class FlowBuildCommand final : public Command {
@@ -58,7 +61,7 @@ class FlowBuildCommand final : public Command {
   std::string_view name() const override { return "flow build"; }
   std::string_view summary() const override { return "Compile a flow's .cc to a .so, or record it as .json"; }
   void add_options(CLI::App& app) override {
-    app.add_option("flow", flow_, "The flow's .cc file; for .json also a .so or a built-in name")->required();
+    app.add_option("flow", flow_, "The flow's .cc file; for .json also a .py or .so, or a built-in name")->required();
     app.add_option("--output,-o", out_, "The .so or .json to write")->required();
     app.add_option("--name", name_, "Which flow of the file, for .json");
     app.add_option("--model,-m", model_, "Record for this model's shapes, for .json");

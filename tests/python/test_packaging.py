@@ -94,6 +94,7 @@ def test_the_debian_package_holds_what_it_should(tmp_path):
     assert {
         "/usr/bin/vortex",
         "/usr/include/vortex/flow.h",
+        "/usr/lib/vortex/python/vortex/flow/trace_main.py",
         "/usr/share/man/man1/vortex.1",
         "/usr/share/bash-completion/completions/vortex",
         "/usr/share/zsh/vendor-completions/_vortex",
