@@ -15,6 +15,7 @@
 #include "native/engine_stream.h"
 #include "native/engine_values.h"
 #include "native/module.h"
+#include "native/selections.h"
 
 namespace vortex::python {
 namespace nb = nanobind;
@@ -130,6 +131,11 @@ void add_prompt(nb::module_& m) {
            [](Prompt& self, std::optional<int64_t> topk_val, std::optional<double> topk_ratio, bool dense) {
              self.request.sparsity = {topk_val, topk_ratio, dense};
            })
+      .def("record_selections",
+           [](Prompt& self) {
+             self.request.selections = std::make_shared<SelectionRecord>();
+             return Selections{self.request.selections};
+           })
       .def("set_grammar", [](Prompt& self, const Grammar& grammar) { self.request.grammar = grammar.compiled; });
 }
 
@@ -193,6 +199,7 @@ void add_handle(nb::module_& m) {
 void add_engine(nb::module_& m) {
   m.def("setting_names", &setting_names);
   add_sampling(m);
+  add_selections(m);
   add_prompt(m);
   add_answers(m);
   add_stream(m);
