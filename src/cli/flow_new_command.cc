@@ -7,9 +7,9 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/flow_skeleton.h"
-#include "cli/flow_target.h"
 #include "engine/flow_setup.h"
 #include "flow/source/build.h"
+#include "loader/hub/named_config.h"
 
 namespace vortex::cli {
 namespace {
