@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from vortex.config import PREFIX, VortexConfig, parse_object
 
 SWITCH = "enable_vortex_sparsity"
-_log = logging.getLogger("vortex")
 
 
 def split_flat(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -46,4 +45,4 @@ def _from_value(vortex: object) -> VortexConfig | None:
 def _discard(flat: Mapping[str, Any], why: str) -> None:
     keys = sorted(key for key in flat if key != SWITCH)
     if keys:
-        _log.warning("%s: discarded, %s", ", ".join(keys), why)
+        warnings.warn(f"{', '.join(keys)}: discarded, {why}", stacklevel=4)

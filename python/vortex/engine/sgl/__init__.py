@@ -1,0 +1,1 @@
+"""The names under which the original keeps its engine: `config` and `api`."""

@@ -1,0 +1,5 @@
+"""VortexConfig, where the original has it."""
+
+from vortex.config import VortexConfig
+
+__all__ = ["VortexConfig"]
