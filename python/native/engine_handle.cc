@@ -25,6 +25,8 @@ void configure_log_from(const Settings& settings) {
   configure_log(threshold, settings.get_string("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
 }
 
+}  // namespace
+
 Result<EngineOptions> read_options(const EngineRequest& request) {
   VORTEX_ASSIGN_OR_RETURN(const Settings settings, read_settings(request));
   configure_log_from(settings);
@@ -35,8 +37,6 @@ Result<EngineOptions> read_options(const EngineRequest& request) {
   VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(request.model, {.offline = request.offline, .progress = {}}));
   return options;
 }
-
-}  // namespace
 
 EngineHandle::EngineHandle(const EngineRequest& request) {
   EngineOptions options;

@@ -23,6 +23,10 @@ struct EngineRequest {
   bool offline = false;
 };
 
+/// Options of what is asked for: the environment below the settings; the model found, and fetched when need be. The log
+/// is set up as they say.
+Result<EngineOptions> read_options(const EngineRequest& request);
+
 /// The GIL guards its members; what runs long gives it up.
 class EngineHandle {
  public:

@@ -2,11 +2,13 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
-#include "cli/eval_variants.h"
 #include "cli/model_options.h"
 #include "cli/prompt.h"
 #include "cli/report.h"
+#include "cli/variant_options.h"
 #include "engine/fidelity.h"
+#include "eval/fidelity_text.h"
+#include "eval/report_json.h"
 
 namespace vortex::cli {
 namespace {
@@ -35,20 +37,22 @@ class EvalFidelityCommand final : public Command {
       return Error{ErrorCode::kUsage, "--tail", fmt::format("{} of {} tokens leave no prompt", tail_, tokens_),
                    "lower --tail or raise --tokens"};
     VORTEX_ASSIGN_OR_RETURN(const std::string text, read_text(text_));
-    VORTEX_ASSIGN_OR_RETURN(variants_, variant_options_.variants());
-    if (variants_.front().lab.config) variants_.insert(variants_.begin(), {{"dense", std::nullopt}, "dense"});
+    VORTEX_ASSIGN_OR_RETURN(auto variants, variant_options_.variants());
+    variants_ = eval::with_dense_first(std::move(variants));
     VORTEX_ASSIGN_OR_RETURN(EngineOptions options, model_.engine_options(settings));
     VORTEX_RETURN_IF_ERROR(model_.resolve(&options));
-    VORTEX_ASSIGN_OR_RETURN(const auto lab, FlowLab::create(options, lab_variants(variants_)));
-    VORTEX_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, encode(*lab, text));
+    VORTEX_ASSIGN_OR_RETURN(const auto lab, FlowLab::create(options, eval::lab_variants(variants_)));
+    VORTEX_ASSIGN_OR_RETURN(const std::vector<int32_t> tokens, eval::first_tokens(*lab, text, tokens_, text_));
     const auto runs = static_cast<int64_t>(variants_.size());
     Progress bar("tokens", static_cast<uint64_t>(tokens_ + (runs - 1) * tail_), "tok", model_.quiet);
-    VORTEX_ASSIGN_OR_RETURN(
-        const std::vector<Fidelity> results,
-        measure_fidelity(*lab, tokens, tail_, [&](int64_t done) { bar.update(static_cast<uint64_t>(done)); }));
+    VORTEX_ASSIGN_OR_RETURN(const std::vector<Fidelity> results,
+                            measure_fidelity(*lab, tokens, tail_, [&](int64_t done) {
+                              bar.update(static_cast<uint64_t>(done));
+                              return true;
+                            }));
     bar.finish();
     if (json_) {
-      print_json(report(*lab, results));
+      print_json(eval::fidelity_json(*lab, variants_, results, {model_.model, text_, tokens_, tail_}));
     } else {
       print(results);
     }
@@ -56,35 +60,6 @@ class EvalFidelityCommand final : public Command {
   }
 
  private:
-  Result<std::vector<int32_t>> encode(const FlowLab& lab, const std::string& text) const {
-    if (lab.codec() == nullptr)
-      return Error{ErrorCode::kUnsupported, "eval fidelity", "the model has no tokenizer", "use one that has"};
-    std::vector<int32_t> tokens = lab.codec()->encode(text);
-    if (static_cast<int64_t>(tokens.size()) < tokens_)
-      return Error{ErrorCode::kInvalidArgument, text_,
-                   fmt::format("has {} tokens, --tokens asks for {}", tokens.size(), tokens_),
-                   "lower --tokens or give a longer text"};
-    tokens.resize(static_cast<size_t>(tokens_));
-    return tokens;
-  }
-
-  Json report(const FlowLab& lab, const std::vector<Fidelity>& results) const {
-    Json entries = Json::array();
-    for (size_t i = 0; i < results.size(); ++i) {
-      const Fidelity& f = results[i];
-      entries.push_back({{"name", variants_[i].lab.name},
-                         {"kl", f.kl},
-                         {"perplexity", f.perplexity},
-                         {"top_token_agreement", f.top_agreement},
-                         {"attention_mass", {{"mean", f.mean_mass()}, {"by_layer", f.mass}}},
-                         {"sparsity", sparsity_json(f.reads.sparsity)},
-                         {"bytes", bytes_json(lab, i, f.reads)},
-                         {"vortex", config_json(variants_[i].lab)}});
-    }
-    return {{"variants", entries},
-            {"config", {{"model", model_.model}, {"text", text_}, {"tokens", tokens_}, {"tail", tail_}}}};
-  }
-
   void print(const std::vector<Fidelity>& results) const {
     const int width = name_width(variants_);
     fmt::print("{:<{}}{:>10}{:>12}{:>10}{:>8}{:>9}{:>9}\n", "variant", width, "KL", "perplexity", "same top", "mass",

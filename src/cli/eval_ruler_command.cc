@@ -4,15 +4,18 @@
 
 #include "base/progress.h"
 #include "cli/command.h"
-#include "cli/json_lines.h"
 #include "cli/model_options.h"
-#include "cli/prompt.h"
 #include "cli/report.h"
-#include "cli/ruler_data.h"
 #include "cli/sampling_options.h"
+#include "eval/conversation.h"
+#include "eval/json_lines.h"
+#include "eval/ruler_data.h"
 
 namespace vortex::cli {
 namespace {
+
+using eval::at_line;
+using eval::RulerRow;
 
 /// The protocol's sampling (RULER's 64 new tokens); flags change it.
 sample::SamplingParams protocol() {
@@ -58,7 +61,7 @@ class EvalRulerCommand final : public Command {
 
   Status run(const Settings& settings) override {
     VORTEX_RETURN_IF_ERROR(sampling_.check());
-    VORTEX_ASSIGN_OR_RETURN(std::vector<RulerRow> rows, read_ruler_data(data_));
+    VORTEX_ASSIGN_OR_RETURN(std::vector<RulerRow> rows, eval::read_ruler_data(data_));
     if (rows.empty()) return Error{ErrorCode::kInvalidArgument, data_, "no question in it", ""};
     if (limit_ > 0 && static_cast<int64_t>(rows.size()) > limit_) rows.resize(static_cast<size_t>(limit_));
     VORTEX_ASSIGN_OR_RETURN(const EngineOptions options, model_.engine_options(settings));
@@ -78,8 +81,8 @@ class EvalRulerCommand final : public Command {
     Json messages = Json::array();
     messages.push_back({{"role", "user"}, {"content", row.input}});
     GenerateRequest request;
-    VORTEX_ASSIGN_OR_RETURN(request.prompt,
-                            encode_conversation(engine.codec(), {{"messages", messages}, {"enable_thinking", false}}));
+    VORTEX_ASSIGN_OR_RETURN(request.prompt, eval::encode_conversation(
+                                                engine.codec(), {{"messages", messages}, {"enable_thinking", false}}));
     request.sampling = sampling_.apply(protocol(), kMaxNewTokens);
     request.sampling.seed = sampling_.sampling_seed.value_or(0) + number;
     return request;

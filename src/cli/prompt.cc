@@ -4,6 +4,8 @@
 #include <iostream>
 #include <iterator>
 
+#include "eval/conversation.h"
+
 namespace vortex::cli {
 namespace {
 
@@ -28,18 +30,8 @@ Result<std::string> read_text(const std::string& path) {
   return read_stream(in, path);
 }
 
-Result<std::vector<int32_t>> encode_conversation(const TextCodec* codec, const nlohmann::ordered_json& inputs) {
-  if (codec == nullptr)
-    return Error{ErrorCode::kUnsupported, "prompt", "the model has no tokenizer", "dummy weights serve bench only"};
-  if (codec->has_chat_template()) return codec->encode_chat(inputs);
-  const nlohmann::ordered_json& last = inputs.at("messages").back();
-  if (!last.is_object() || !last.contains("content") || !last["content"].is_string())
-    return Error{ErrorCode::kInvalidArgument, "prompt", "the last message has no text", "give it content"};
-  return codec->encode(last["content"].get<std::string>());
-}
-
 Result<std::vector<int32_t>> encode_messages(const Engine& engine, const nlohmann::ordered_json& messages) {
-  return encode_conversation(engine.codec(), {{"messages", messages}});
+  return eval::encode_conversation(engine.codec(), {{"messages", messages}});
 }
 
 }  // namespace vortex::cli

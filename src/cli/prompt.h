@@ -10,10 +10,7 @@ namespace vortex::cli {
 /// The whole of a file; "-" is standard input. kNotFound, or kResourceExhausted above 256 MiB.
 Result<std::string> read_text(const std::string& path);
 
-/// A conversation through the model's chat template, whose inputs are `messages` and perhaps more (TextCodec); the last
-/// message alone, as plain text, without one. kUnsupported when `codec` is null.
-Result<std::vector<int32_t>> encode_conversation(const TextCodec* codec, const nlohmann::ordered_json& inputs);
-/// The same for the messages alone.
+/// `messages` as eval::encode_conversation encodes them for the engine's model.
 Result<std::vector<int32_t>> encode_messages(const Engine& engine, const nlohmann::ordered_json& messages);
 
 }  // namespace vortex::cli

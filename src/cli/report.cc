@@ -2,8 +2,6 @@
 
 #include <cstdio>
 
-#include "base/cpu_features.h"
-
 namespace vortex::cli {
 
 Json usage_json(const Usage& u) {
@@ -24,10 +22,6 @@ Json completion_json(const Completion& c, const EngineInfo& info) {
             {"decode_tokens_per_s", c.timings.decode_tokens_per_s()},
             {"prefill_tokens_per_s", c.timings.prefill_tokens_per_s(c.usage.prompt_tokens)}}},
           {"sparsity", sparsity_json(c.sparsity)}};
-}
-
-Json machine_json(int threads) {
-  return {{"cpu", cpu_features().brand}, {"threads", threads}, {"memory_bytes", memory_limit_bytes()}};
 }
 
 std::string summary_line(const Completion& c) {

@@ -4,19 +4,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "server/response/response_json.h"
+#include "engine/sparsity_json.h"
 #include "vortex/engine.h"
 
 namespace vortex::cli {
 
 using Json = nlohmann::ordered_json;
-using server::sparsity_json;
 
 Json usage_json(const Usage& usage);
 /// The object `vortex run --json` prints.
 Json completion_json(const Completion& completion, const EngineInfo& info);
-/// CPU, threads, memory: where a figure was measured.
-Json machine_json(int threads);
 
 /// "1,024 tokens in 1.20 s (853/s), 12 generated at 35.1/s, 32 of 1,001 pages read (3.2 %)".
 std::string summary_line(const Completion& completion);

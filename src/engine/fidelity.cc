@@ -67,7 +67,8 @@ Result<Fidelity> run_tail(FlowLab& lab, size_t variant, std::span<const int32_t>
   for (size_t i = 0; i < tail.size(); ++i) {
     VORTEX_ASSIGN_OR_RETURN(const std::span<const float> logits, lab.step(tail[i]));
     run.add(i, logits);
-    on_progress(done + static_cast<int64_t>(i) + 1);
+    if (!on_progress(done + static_cast<int64_t>(i) + 1))
+      return Error{ErrorCode::kCancelled, "fidelity", "stopped", ""};
   }
   run.finish(&fidelity);
   fidelity.mass = meter.by_layer();

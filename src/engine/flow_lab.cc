@@ -231,6 +231,7 @@ Status FlowLab::prefill(std::span<const int32_t> prompt, OnProgress on_progress)
       return Error{ErrorCode::kInvalidArgument, "prompt",
                    fmt::format("token id {} is not in the vocabulary of {}", id, config().vocab_size), ""};
   prompt_logits_.resize(static_cast<size_t>(config().vocab_size));
+  prompt_tokens_ = 0;
   for (length_ = 0; length_ < tokens;) {
     const int64_t count = std::min(options_.max_num_batched_tokens, tokens - length_);
     batch_.clear();
@@ -242,7 +243,7 @@ Status FlowLab::prefill(std::span<const int32_t> prompt, OnProgress on_progress)
     if (length_ + count == tokens) batch_.logit_tokens.push_back(count - 1);
     model_.decoder->forward(batch_, lenses_[0]->views, {}, prompt_logits_.data());
     length_ += count;
-    on_progress(length_);
+    if (!on_progress(length_)) return Error{ErrorCode::kCancelled, "prompt", "stopped", ""};
   }
   prompt_tokens_ = tokens;
   update_fields();

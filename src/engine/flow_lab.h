@@ -49,7 +49,8 @@ struct LabAnswer {
 
 class FlowLab {
  public:
-  using OnProgress = FunctionRef<void(int64_t tokens_done)>;
+  /// Tokens computed so far. False: stop, with kCancelled.
+  using OnProgress = FunctionRef<bool(int64_t tokens_done)>;
 
   /// Loads the model of `options` (options.vortex is ignored) and compiles the variants' flows. Errors: what
   /// Engine::create refuses, block sizes that do not fit --page-size.

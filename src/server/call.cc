@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "engine/sparsity_json.h"
 #include "server/response/error_answer.h"
 #include "server/response/response_json.h"
 

@@ -41,7 +41,7 @@ std::string create_error(std::vector<LabVariant> variants, const EngineOptions& 
 void prefill(FlowLab& lab, std::span<const int32_t> prompt) {
   const Status reserved = lab.reserve(static_cast<int64_t>(prompt.size()), kAnswer);
   ASSERT_TRUE(reserved.ok()) << reserved.error().to_string();
-  const Status done = lab.prefill(prompt, [](int64_t) {});
+  const Status done = lab.prefill(prompt, [](int64_t) { return true; });
   ASSERT_TRUE(done.ok()) << done.error().to_string();
 }
 
@@ -136,7 +136,10 @@ TEST(FlowLabTest, FidelityOrdersTheSelections) {
                        variant("gqa_quest_sparse_attention", 12), variant("block_sparse_attention", 100)});
   const std::vector<int32_t> text = golden_prompt(1969).ids;
   int64_t last = 0;
-  const auto result = measure_fidelity(*lab, text, 16, [&](int64_t done) { last = done; });
+  const auto result = measure_fidelity(*lab, text, 16, [&](int64_t done) {
+    last = done;
+    return true;
+  });
   ASSERT_TRUE(result.ok()) << result.error().to_string();
   EXPECT_EQ(last, 1969 - 16 + 6 * 16);
   const Fidelity &all = (*result)[0], &dense = (*result)[1], &oracle = (*result)[2], &random = (*result)[3],
@@ -166,8 +169,10 @@ TEST(FlowLabTest, RefusalsSayWhy) {
   EXPECT_THAT(lab->reserve(9000, 0).error().to_string(), AllOf(HasSubstr("9000 tokens"), HasSubstr("8192")));
   ASSERT_TRUE(lab->reserve(8190, 9000).ok()) << "an answer may be cut short by the context";
   ASSERT_TRUE(lab->reserve(100, 0).ok());
-  EXPECT_THAT(lab->prefill(prompt, [](int64_t) {}).error().to_string(), AllOf(HasSubstr("917"), HasSubstr("112")));
-  EXPECT_THAT(lab->prefill(std::vector<int32_t>{1, 4096}, [](int64_t) {}).error().to_string(), HasSubstr("4096"));
+  EXPECT_THAT(lab->prefill(prompt, [](int64_t) { return true; }).error().to_string(),
+              AllOf(HasSubstr("917"), HasSubstr("112")));
+  EXPECT_THAT(lab->prefill(std::vector<int32_t>{1, 4096}, [](int64_t) { return true; }).error().to_string(),
+              HasSubstr("4096"));
   options = recall_options();
   options.kv_cache_memory_bytes = 1 << 20;
   EXPECT_THAT(open_lab({variant("", 0)}, options)->reserve(4000, 0).error().to_string(), HasSubstr("1048576"));

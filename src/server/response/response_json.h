@@ -1,7 +1,6 @@
-// Parts of responses: usage, and what sparse attention read.
+// Parts of responses: usage.
 #pragma once
 
-#include "engine/completion.h"
 #include "server/request/json_text.h"
 
 namespace vortex::server {
@@ -14,8 +13,5 @@ struct UsageSums {
 
 /// OpenAI's usage object.
 Json usage_json(const UsageSums& sums);
-
-/// The `sparsity` block of docs/json.md.
-Json sparsity_json(const SparsityReport& report);
 
 }  // namespace vortex::server

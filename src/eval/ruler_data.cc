@@ -1,8 +1,8 @@
-#include "cli/ruler_data.h"
+#include "eval/ruler_data.h"
 
-#include "cli/json_lines.h"
+#include "eval/json_lines.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 namespace {
 
 Result<RulerRow> parse_row(const JsonLine& line) {
@@ -25,4 +25,4 @@ Result<std::vector<RulerRow>> read_ruler_data(const std::string& path) {
   return rows;
 }
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 
 struct RulerRow {
   std::string input;   // the user's message
@@ -17,4 +17,4 @@ struct RulerRow {
 /// kNotFound, or kDataLoss naming file and line.
 Result<std::vector<RulerRow>> read_ruler_data(const std::string& path);
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval

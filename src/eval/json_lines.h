@@ -8,7 +8,7 @@
 #include "base/function_ref.h"
 #include "base/result.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 
 struct JsonLine {
   nlohmann::ordered_json object;
@@ -25,4 +25,4 @@ Status read_json_lines(const std::string& path, FunctionRef<Status(JsonLine&)> t
 /// `error` of what was made from the line at `where`.
 Error at_line(const std::string& where, Error error);
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval

@@ -1,8 +1,8 @@
-#include "cli/recall_data.h"
+#include "eval/recall_data.h"
 
-#include "cli/json_lines.h"
+#include "eval/json_lines.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 namespace {
 
 Result<RecallRow> parse_row(JsonLine& line) {
@@ -31,4 +31,4 @@ Result<std::vector<RecallRow>> read_recall_data(const std::string& path) {
   return rows;
 }
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval

@@ -1,14 +1,13 @@
-#include "cli/eval_variants.h"
+#include "eval/variants.h"
 
 #include <algorithm>
 #include <functional>
 #include <set>
 
-#include "cli/model_options.h"
 #include "engine/flow_setup.h"
 #include "engine/selection_controls.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 namespace {
 
 constexpr std::string_view kDense = "dense";
@@ -73,50 +72,16 @@ void name_variants(const std::vector<VortexConfig>& configs, std::vector<EvalVar
   }
 }
 
-}  // namespace
-
-void VariantOptions::add_to(CLI::App& app) {
-  constexpr const char* kGroup = "Variants";
-  app.add_option("--flows,--flow", flows_,
-                 fmt::format("Flows to compare, by name or file; also dense, {}", controls_help()))
-      ->delimiter(',')
-      ->group(kGroup);
-  app.add_option("--vortex-config", configs_, "Sparse attention settings as JSON, or @FILE; may be given several times")
-      ->allow_extra_args(false)
-      ->group(kGroup);
-  app.add_option("--topk", topk_, "Pages to select, beside the reserved ones: one variant each")
-      ->delimiter(',')
-      ->group(kGroup);
-  app.add_option("--ratio", ratios_, "Budgets as shares of the pages (topk_ratio): one variant each")
-      ->delimiter(',')
-      ->group(kGroup);
-  app.add_option(
-         "--block-size", block_sizes_,
-         "Tokens of a page: one variant each. Page counts are meant for the first, and scaled to the same tokens")
-      ->delimiter(',')
-      ->group(kGroup);
-  app.add_option("--layers-skip", layers_skip_, "Layers that stay dense")->delimiter(',')->group(kGroup);
-}
-
-Result<std::vector<VortexConfig>> VariantOptions::bases() const {
-  std::vector<VortexConfig> bases;
-  for (const std::string& argument : configs_) {
-    VORTEX_ASSIGN_OR_RETURN(const std::optional<VortexConfig> config, read_vortex_config(argument));
-    if (config) bases.push_back(*config);
-  }
-  if (configs_.empty()) bases.emplace_back();
-  return bases;
-}
-
-std::vector<VortexConfig> VariantOptions::spread(const VortexConfig& base) const {
+/// The base under every budget and block size.
+std::vector<VortexConfig> spread(const VortexConfig& base, const VariantLists& lists) {
   std::vector<VortexConfig> configs = {base};
-  if (!layers_skip_.empty()) configs[0].layers_skip = layers_skip_;
-  cross<int64_t>(topk_, &configs, [](VortexConfig& c, int64_t topk) { c.topk_val = topk; });
-  cross<double>(ratios_, &configs, [](VortexConfig& c, double ratio) { c.topk_ratio = ratio; });
-  cross<int64_t>(block_sizes_, &configs, [&](VortexConfig& c, int64_t size) {
+  if (!lists.layers_skip.empty()) configs[0].layers_skip = lists.layers_skip;
+  cross<int64_t>(lists.topk, &configs, [](VortexConfig& c, int64_t topk) { c.topk_val = topk; });
+  cross<double>(lists.ratios, &configs, [](VortexConfig& c, double ratio) { c.topk_ratio = ratio; });
+  cross<int64_t>(lists.block_sizes, &configs, [&](VortexConfig& c, int64_t size) {
     c.block_size = size;
     if (size <= 0) return;  // refused later, by name
-    const int64_t first = block_sizes_.front();
+    const int64_t first = lists.block_sizes.front();
     c.topk_val = same_tokens(c.topk_val, first, size);
     c.block_reserved_bos = same_tokens(c.block_reserved_bos, first, size);
     c.block_reserved_eos = same_tokens(c.block_reserved_eos, first, size);
@@ -124,10 +89,11 @@ std::vector<VortexConfig> VariantOptions::spread(const VortexConfig& base) const
   return configs;
 }
 
-std::vector<VortexConfig> VariantOptions::under_flows(const std::vector<VortexConfig>& bases) const {
-  if (flows_.empty()) return bases;
+/// Each base under each flow that is not dense; as they are without flows.
+std::vector<VortexConfig> under_flows(const std::vector<VortexConfig>& bases, const std::vector<std::string>& flows) {
+  if (flows.empty()) return bases;
   std::vector<VortexConfig> out;
-  for (const std::string& flow : flows_) {
+  for (const std::string& flow : flows) {
     if (flow == kDense) continue;
     for (VortexConfig config : bases) {
       config.module_path.reset();
@@ -139,24 +105,29 @@ std::vector<VortexConfig> VariantOptions::under_flows(const std::vector<VortexCo
   return out;
 }
 
-Result<std::vector<EvalVariant>> VariantOptions::variants() const {
-  VORTEX_ASSIGN_OR_RETURN(const std::vector<VortexConfig> all_bases, bases());
-  const bool is_sparse = !flows_.empty() || !configs_.empty() || !topk_.empty() || !ratios_.empty() ||
-                         !block_sizes_.empty() || !layers_skip_.empty();
+}  // namespace
+
+Result<std::vector<EvalVariant>> make_variants(const VariantLists& lists) {
+  std::vector<VortexConfig> bases = lists.configs;
+  if (bases.empty()) bases.emplace_back();
+  const bool is_sparse = !lists.flows.empty() || !lists.configs.empty() || !lists.topk.empty() ||
+                         !lists.ratios.empty() || !lists.block_sizes.empty() || !lists.layers_skip.empty();
+  if (!is_sparse) bases.clear();
   std::vector<VortexConfig> configs;
   std::set<std::string> seen;
-  for (const VortexConfig& base : is_sparse ? under_flows(all_bases) : std::vector<VortexConfig>()) {
-    for (const VortexConfig& config : spread(base)) {
+  for (const VortexConfig& base : under_flows(bases, lists.flows)) {
+    for (const VortexConfig& config : spread(base, lists)) {
       VORTEX_RETURN_IF_ERROR(validate(config, 0));
       if (seen.insert(to_json(config)).second) configs.push_back(config);
     }
   }
   std::vector<EvalVariant> out;
-  if (configs.empty() || std::ranges::find(flows_, kDense) != flows_.end())
-    out.push_back({{std::string(kDense), std::nullopt}, std::string(kDense)});
+  if (configs.empty() || std::ranges::find(lists.flows, kDense) != lists.flows.end()) out.push_back(dense_variant());
   name_variants(configs, &out);
   return out;
 }
+
+EvalVariant dense_variant() { return {{std::string(kDense), std::nullopt}, std::string(kDense)}; }
 
 std::vector<LabVariant> lab_variants(std::span<const EvalVariant> variants) {
   std::vector<LabVariant> out;
@@ -164,23 +135,4 @@ std::vector<LabVariant> lab_variants(std::span<const EvalVariant> variants) {
   return out;
 }
 
-Json config_json(const LabVariant& variant) {
-  return variant.config ? Json::parse(to_json(*variant.config)) : Json(nullptr);
-}
-
-Json bytes_json(const FlowLab& lab, size_t variant, const LabReads& reads) {
-  return {{"metadata_per_page", lab.metadata_bytes_per_page(variant)},
-          {"kv_per_page", lab.kv_bytes_per_page(variant)},
-          {"metadata_read", reads.metadata_bytes},
-          {"kv_read", reads.page_bytes},
-          {"kv_held", reads.held_bytes},
-          {"read_fraction", reads.byte_fraction()}};
-}
-
-int name_width(std::span<const EvalVariant> variants) {
-  size_t width = std::string_view("variant").size();
-  for (const EvalVariant& variant : variants) width = std::max(width, variant.lab.name.size());
-  return static_cast<int>(width) + 1;
-}
-
-}  // namespace vortex::cli
+}  // namespace vortex::eval

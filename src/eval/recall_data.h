@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 
 struct RecallRow {
   nlohmann::ordered_json messages;
@@ -21,4 +21,4 @@ struct RecallRow {
 /// kNotFound, or kDataLoss naming file and line.
 Result<std::vector<RecallRow>> read_recall_data(const std::string& path);
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval

@@ -1,4 +1,4 @@
-#include "cli/json_lines.h"
+#include "eval/json_lines.h"
 
 #include <zlib.h>
 
@@ -7,7 +7,7 @@
 
 #include "loader/json.h"
 
-namespace vortex::cli {
+namespace vortex::eval {
 namespace {
 
 constexpr size_t kMaxBytes = size_t{1} << 30;
@@ -15,7 +15,7 @@ constexpr size_t kMaxBytes = size_t{1} << 30;
 /// zlib reads plain files too.
 Result<std::string> read_gzip(const std::string& path) {
   const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (!file) return Error{ErrorCode::kNotFound, path, "cannot be read", "check the path given to --data"};
+  if (!file) return Error{ErrorCode::kNotFound, path, "cannot be read", "check the path of the data"};
   std::string text;
   char buffer[1 << 16];
   int count = 0;
@@ -52,4 +52,4 @@ Error at_line(const std::string& where, Error error) {
   return error;
 }
 
-}  // namespace vortex::cli
+}  // namespace vortex::eval
