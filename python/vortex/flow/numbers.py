@@ -28,7 +28,7 @@ def integer(op: str, key: str, value: Any) -> int:
 def real(op: str, key: str, value: Any) -> float:
     """The float32 nearest to it, which is what the graph carries. TraceError for what has none."""
     try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
     except struct.error:
         problem = "must be a number"
     except OverflowError:
