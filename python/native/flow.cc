@@ -1,6 +1,7 @@
 // Section "flow" of vortex._native: flows as graphs, and what they would read.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -162,6 +163,13 @@ nb::tuple select_pages(const std::string& graph_json, const Bases&... bases, con
 }  // namespace
 
 void add_flow(nb::module_& m) {
+  m.def(
+      "flow_request",
+      [](const std::string& name_or_file) {
+        flow::FlowRequest request = flow::flow_request(name_or_file);
+        return std::pair(std::move(request.module_path), std::move(request.module_name));
+      },
+      "name_or_file"_a);
   m.def(
       "trace_flow",
       [](std::optional<std::string> path, std::optional<std::string> name, const std::string& shape_json) {

@@ -1,5 +1,6 @@
 """The native module (python/native)."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -122,3 +123,74 @@ class Engine:
     def compile_grammar(self, kind: str, text: str) -> Grammar: ...
     def submit(self, prompts: list[Prompt], streaming: bool) -> Stream: ...
     def close(self) -> None: ...
+
+# Flow (flow.cc)
+
+def flow_request(name_or_file: str) -> tuple[str | None, str | None]:
+    """module_path and module_name."""
+
+def trace_flow(module_path: str | None, module_name: str | None, shape_json: str) -> str: ...
+def canonical_graph(graph_json: str) -> str: ...
+def list_flows() -> list[tuple[str, str, str]]:
+    """Name, attention, summary."""
+
+def preflight(vortex_json: str, model: str | None, sweep: bool) -> list[tuple[str, str, str, str]]:
+    """Severity, where, message, hint."""
+
+def model_shape(model: str, page_tokens: int) -> str: ...
+def select_pages(
+    graph_json: str,
+    keys: npt.NDArray[np.float32],
+    values: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.float32],
+    vortex_json: str,
+    backend: str,
+    kv_dtype: str,
+) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.float32]]: ...
+def select_latent_pages(
+    graph_json: str,
+    latents: npt.NDArray[np.float32],
+    queries: npt.NDArray[np.float32],
+    vortex_json: str,
+    backend: str,
+    kv_dtype: str,
+) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.float32]]: ...
+
+# Eval (eval.cc)
+
+class Variants:
+    def __init__(
+        self,
+        flows: list[str],
+        configs: list[str],
+        topk: list[int],
+        ratios: list[float],
+        block_sizes: list[int],
+        layers_skip: list[int],
+    ) -> None: ...
+
+def run_recall(
+    model: str,
+    settings: list[tuple[str, str]],
+    offline: bool,
+    data: str,
+    tasks: list[str],
+    lengths: list[int],
+    limit: int,
+    variants: Variants,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[str, list[str]]:
+    """The report as JSON, and the series of each variant."""
+
+def run_fidelity(
+    model: str,
+    settings: list[tuple[str, str]],
+    offline: bool,
+    text: str,
+    text_name: str,
+    tokens: int,
+    tail: int,
+    variants: Variants,
+    progress: Callable[[int, int], object] | None,
+) -> tuple[str, list[str]]: ...
+def run_latency(engine: Engine, input_len: int, output_len: int, batch: int, synthetic_context: bool) -> str: ...
