@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vortex.config import PREFIX, parse_object
 from vortex.engine.engine import Engine
-from vortex.engine.sgl.preflight import EngineConfigError, check_engine_config, default_model
+from vortex.engine.sgl.engine_file import EngineConfigError, default_model, module_places, read_engine_file
+from vortex.engine.sgl.preflight import check_engine_config
 from vortex.engine.vortex_argument import SWITCH
 from vortex.errors import ConfigurationError
 
@@ -70,14 +70,13 @@ def _read(config: Source | None) -> Mapping[str, Any]:
         kind = type(config).__name__
         raise ConfigurationError(f"a {kind} is no engine configuration", "config", "give an object or its file")
     path = Path(config)
-    values = parse_object(path.read_text(encoding="utf-8"), str(path))
-    return _beside(path, values)
+    return _beside(path, read_engine_file(path))
 
 
 def _beside(file: Path, values: dict[str, Any]) -> dict[str, Any]:
     """A flow's file that is not in the working folder may lie beside the engine file."""
-    key = PREFIX + "module_path"
-    module = values.get(key)
-    if isinstance(module, str) and not Path(module).exists() and (file.parent / module).exists():
-        values[key] = str(file.parent / module)
+    key = "vortex_module_path"
+    if isinstance(values.get(key), str):
+        found = [place for place in module_places(file, values[key]) if place.is_file()]
+        values[key] = str(found[0]) if found else values[key]
     return values

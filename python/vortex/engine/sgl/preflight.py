@@ -5,27 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vortex import _native
-from vortex.config import PREFIX, VortexConfig, parse_object
-from vortex.errors import ConfigurationError, VortexError
-
-DEFAULT_MODEL = "Qwen/Qwen3-1.7B"
-
-
-def default_model() -> str:
-    """What the original takes where a file names no model; said, never silent."""
-    warnings.warn(f"model_path: not given, so it is {DEFAULT_MODEL}", stacklevel=4)
-    return DEFAULT_MODEL
-
-
-class EngineConfigError(ConfigurationError):
-    """An engine file that cannot work."""
+from vortex.config import PREFIX, VortexConfig
+from vortex.engine.sgl.engine_file import EngineConfigError, default_model, module_places, read_engine_file
+from vortex.errors import VortexError
 
 
 @dataclass
@@ -48,14 +36,7 @@ def check_engine_config(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(file: _File) -> None:
-    try:
-        text = file.path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EngineConfigError(f"cannot be read: {error}", str(file.path), "check the path") from None
-    try:
-        file.values = parse_object(text, str(file.path))
-    except ConfigurationError as error:
-        raise EngineConfigError(error.message, error.where, error.hint) from None
+    file.values = read_engine_file(file.path)
 
 
 def _block_size(file: _File) -> None:
@@ -84,7 +65,7 @@ def _module_path(file: _File) -> None:
     module = file.values.get(key)
     if not isinstance(module, str) or not module.strip():
         raise file.fault(key, "no file is named", "name the flow's file")
-    places = [Path(module), file.path.parent / module]
+    places = module_places(file.path, module)
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise file.fault(key, f"{module!r} does not exist", f"tried {' and '.join(str(place) for place in places)}")
