@@ -71,7 +71,7 @@ def _check_numbers(use: Application) -> None:
 
 def _check_bounds(least: int, most: int) -> None:
     """How many pages top_p may take; at_most 0 leaves it to the budget."""
-    if least < 0 or not 0 <= most <= MAX_SET_PAGES or 0 < most < least or least >= 1 << 31:
+    if least < 0 or not 0 <= most <= MAX_SET_PAGES or 0 < most < least:
         raise Refused(f"needs 0 <= at_least <= at_most <= {MAX_SET_PAGES}, got {least} and {most}")
 
 

@@ -19,6 +19,16 @@ INTEGERS = (-1, 0, 1, 2, 3, 4, 6, 8, 1 << 20, (1 << 31) - 1)
 REALS = (-1.0, 0.0, 0.09, 0.5, 1.0, 1.5, 1e-50, 1e38, 1e39)
 RANGES = {"dim": (-1, 0, 0, 1, 1, 2, 2, 3), "dims": (0, 1, 2, 3, 4), "start": (-1, 0, 0, 1, 2), "end": (0, 1, 2, 3, 64)}
 OUTPUTS = ("output", "union")
+# What a rule wants, so that its other conditions are met often enough to matter.
+LIKELY = {
+    "at_least": (0, 1, 2),
+    "at_most": (0, 1, 8),
+    "mass": (0.5, 1.0),
+    "tolerate_ratio": (0.0, 0.5, 1.0),
+    "k": (1, 2),
+}
+FORMATS = {"project": FORMAT.BATCHED, "union": FORMAT.PAGES, "load": FORMAT.PAGED, "output": FORMAT.RAGGED}
+FORMATS |= {"page_set": FORMAT.RAGGED, "page_axis": FORMAT.RAGGED, "store": FORMAT.RAGGED}
 
 
 class Case:
@@ -40,9 +50,9 @@ class Case:
 
     def row_value(self, rng):
         """An input in forward_indexer: a field, or what is made from one."""
-        kind = rng.choice([FORMAT.PAGES] * 9 if self.row.name == "Union" else list(FORMAT))
-        if kind in (FORMAT.PARAMETER, FORMAT.RAGGED):
-            kind = FORMAT.RAGGED
+        kind = rng.choice([FORMAT.BATCHED, FORMAT.RAGGED, FORMAT.RAGGED, FORMAT.PAGED, FORMAT.PAGES])
+        if rng.random() < 0.8:
+            kind = FORMATS.get(self.row.rule, kind)
         same = self.types and self.types[0].format is not FORMAT.PAGES and rng.random() < 0.5
         extents = tuple(self.types[0])[1:] if same else (rng.choice(EXTENTS), rng.choice(EXTENTS))
         rows, cols = (1, 1) if kind is FORMAT.PAGES or self.row.rule in ("output", "page_set") else extents
@@ -85,6 +95,8 @@ class Case:
             return rng.choice(["w", "w", "w", "", "w" * 64, "w" * 65])
         if key == "weight":
             return [0.5] * rng.choice([1, 2, x.elements, 2 * x.elements])
+        if key in LIKELY and rng.random() < 0.7:
+            return rng.choice(LIKELY[key])
         if key in ("rows", "cols") and rng.random() < 0.6:
             return rng.choice([x.rows, x.cols, x.elements, 1])
         if key in RANGES:
