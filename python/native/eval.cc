@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/selection_controls.h"
 #include "eval/fidelity_text.h"
 #include "eval/latency.h"
 #include "eval/recall.h"
@@ -82,12 +83,15 @@ Result<Bench> open_bench(const EngineRequest& request, std::vector<eval::EvalVar
   return bench;
 }
 
-/// The report, and the series that each variant belongs to in a plot.
-using Report = std::pair<std::string, std::vector<std::string>>;
+/// The report, and of each variant: the series that it belongs to in a plot, and whether it is a control.
+using Report = std::pair<std::string, std::vector<std::pair<std::string, bool>>>;
 
 Report make_report(const eval::Json& json, const std::vector<eval::EvalVariant>& variants) {
   Report report{json.dump(), {}};
-  for (const eval::EvalVariant& variant : variants) report.second.push_back(variant.series);
+  for (const eval::EvalVariant& variant : variants) {
+    const bool control = variant.lab.config && is_control(variant.lab.config->module_name.value_or(""));
+    report.second.emplace_back(variant.series, control);
+  }
   return report;
 }
 

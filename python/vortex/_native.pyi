@@ -179,8 +179,8 @@ def run_recall(
     limit: int,
     variants: Variants,
     progress: Callable[[int, int], object] | None,
-) -> tuple[str, list[str]]:
-    """The report as JSON, and the series of each variant."""
+) -> tuple[str, list[tuple[str, bool]]]:
+    """The report as JSON, and of each variant its series and whether it is a control."""
 
 def run_fidelity(
     model: str,
@@ -192,5 +192,5 @@ def run_fidelity(
     tail: int,
     variants: Variants,
     progress: Callable[[int, int], object] | None,
-) -> tuple[str, list[str]]: ...
+) -> tuple[str, list[tuple[str, bool]]]: ...
 def run_latency(engine: Engine, input_len: int, output_len: int, batch: int, synthetic_context: bool) -> str: ...

@@ -19,6 +19,8 @@ class Result:
     """The flow, and those settings that differ among the variants."""
     series: str
     """The name without the budget: points of one line in a plot."""
+    control: bool
+    """Not a flow but a yardstick: `oracle`, `random`, `all`, `shuffled`."""
     config: VortexConfig | None
     """None: dense."""
     pages_held: int
@@ -87,6 +89,11 @@ class Report(Sequence[R], Generic[R]):
         """Dense attention's result, when it is among them."""
         return next((result for result in self if result.config is None), None)
 
+    @property
+    def flows(self) -> tuple[R, ...]:
+        """The results that are neither dense attention's nor a control's."""
+        return tuple(result for result in self if result.config is not None and not result.control)
+
     def to_json(self) -> str:
         """The object of docs/json.md."""
         return self.json_text
@@ -94,9 +101,8 @@ class Report(Sequence[R], Generic[R]):
 
 class RecallReport(Report[RecallResult]):
     def best(self) -> RecallResult:
-        """The most accurate result that is not dense attention's; of several the one that reads least."""
-        sparse = [result for result in self if result.config is not None] or list(self)
-        return max(sparse, key=lambda result: (result.accuracy, -result.byte_fraction))
+        """The most accurate of the flows; of several the one that reads least."""
+        return max(self.flows or self, key=lambda result: (result.accuracy, -result.byte_fraction))
 
     def __repr__(self) -> str:
         head = ["variant", "accuracy", "asked", "pages %", "bytes %"]
@@ -111,9 +117,8 @@ class FidelityReport(Report[FidelityResult]):
     """Dense attention is always the first."""
 
     def best(self) -> FidelityResult:
-        """The result nearest to dense attention, by KL divergence, that is not dense attention's own."""
-        sparse = [result for result in self if result.config is not None] or list(self)
-        return min(sparse, key=lambda result: (result.kl, result.byte_fraction))
+        """The flow nearest to dense attention, by KL divergence; of several the one that reads least."""
+        return min(self.flows or self, key=lambda result: (result.kl, result.byte_fraction))
 
     def __repr__(self) -> str:
         head = ["variant", "KL", "perplexity", "same top", "mass", "pages %", "bytes %"]
@@ -132,24 +137,25 @@ class FidelityReport(Report[FidelityResult]):
         return aligned(head, rows)
 
 
-def recall_report(text: str, series: list[str]) -> RecallReport:
+def recall_report(text: str, kinds: list[tuple[str, bool]]) -> RecallReport:
     """From the JSON of the native module."""
     report = json.loads(text)
-    entries = zip(report["variants"], series, strict=True)
+    entries = zip(report["variants"], kinds, strict=True)
     return RecallReport(tuple(_recall_result(*entry) for entry in entries), report["config"]["model"], text)
 
 
-def fidelity_report(text: str, series: list[str]) -> FidelityReport:
+def fidelity_report(text: str, kinds: list[tuple[str, bool]]) -> FidelityReport:
     report = json.loads(text)
-    entries = zip(report["variants"], series, strict=True)
+    entries = zip(report["variants"], kinds, strict=True)
     return FidelityReport(tuple(_fidelity_result(*entry) for entry in entries), report["config"]["model"], text)
 
 
-def _common(entry: dict[str, Any], series: str, config: dict[str, Any] | None) -> dict[str, Any]:
+def _common(entry: dict[str, Any], kind: tuple[str, bool], config: dict[str, Any] | None) -> dict[str, Any]:
     sparsity, size = entry["sparsity"], entry["bytes"]
     return {
         "name": entry["name"],
-        "series": series,
+        "series": kind[0],
+        "control": kind[1],
         "config": None if config is None else VortexConfig.from_dict(config),
         "pages_held": sparsity["pages_held"],
         "pages_read": sparsity["pages_read"],
@@ -160,9 +166,9 @@ def _common(entry: dict[str, Any], series: str, config: dict[str, Any] | None) -
     }
 
 
-def _recall_result(entry: dict[str, Any], series: str) -> RecallResult:
+def _recall_result(entry: dict[str, Any], kind: tuple[str, bool]) -> RecallResult:
     return RecallResult(
-        **_common(entry, series, entry["config"]["vortex"]),
+        **_common(entry, kind, entry["config"]["vortex"]),
         accuracy=entry["accuracy"],
         count=entry["count"],
         by_task=entry["by_task"],
@@ -176,9 +182,9 @@ def _cell(name: str) -> tuple[str, int]:
     return task, int(length)
 
 
-def _fidelity_result(entry: dict[str, Any], series: str) -> FidelityResult:
+def _fidelity_result(entry: dict[str, Any], kind: tuple[str, bool]) -> FidelityResult:
     return FidelityResult(
-        **_common(entry, series, entry["vortex"]),
+        **_common(entry, kind, entry["vortex"]),
         kl=entry["kl"],
         perplexity=entry["perplexity"],
         top_token_agreement=entry["top_token_agreement"],
