@@ -11,26 +11,29 @@ A flow's file imports `vortex.flow`, `vortex.indexer`, `vortex.cache` and `vorte
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vortex import bench, eval, flow, plot
+    from vortex.config import VortexConfig
+    from vortex.engine import Engine
+    from vortex.errors import VortexError
 
 __version__ = "0.1.0"
+__all__ = ["Engine", "VortexConfig", "VortexError", "__version__", "bench", "eval", "flow", "plot"]
 
-# Where each public name lives: loaded when it is first asked for, so that recording a flow stays fast.
-_HOMES = {
-    "Engine": "vortex.engine",
-    "VortexConfig": "vortex.config",
-    "VortexError": "vortex.errors",
-}
-
-__all__ = ["Engine", "VortexConfig", "VortexError", "__version__"]  # noqa: F822
+# Loaded when they are first asked for, so that recording a flow stays fast.
+_HOMES = {"Engine": "vortex.engine", "VortexConfig": "vortex.config", "VortexError": "vortex.errors"}
+_MODULES = ("bench", "eval", "flow", "plot")
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
+    if name in _MODULES:
+        return import_module(f"vortex.{name}")
+    if name not in _HOMES:
         raise AttributeError(f"module 'vortex' has no attribute '{name}'")
-    return getattr(import_module(home), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_HOMES))
+    return sorted(set(globals()) | set(__all__))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class VortexError(Exception):
-    """A fault that the caller can act on. `where` is a file:line:column, a key or a name and may be empty, as `hint`."""
+    """A fault that the caller can act on. `where` (file:line:column, a key, a name) and `hint` may be empty."""
 
     def __init__(self, message: str, where: str = "", hint: str = "") -> None:
         self.where = where
