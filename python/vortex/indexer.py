@@ -8,11 +8,10 @@ one of them is 1. In the formulas s is the page, i a row, d a column.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vortex.errors import TraceError
 from vortex.flow import numbers
-from vortex.flow.absent import LearnedWeights
 from vortex.flow.operators import (
     IndexerBinary,
     IndexerOperator,
@@ -286,11 +285,18 @@ class Project(IndexerUnary):
         )
 
 
-class Parameter(LearnedWeights):
-    """The original's constant; use Project."""
+class Parameter:
+    """The original's constant, whose weights would be part of the graph; use Project."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise TraceError(
+            f"{type(self).__name__} holds weights, which a recorded flow does not",
+            place_of_call(),
+            "use Project(parameter, rows, cols): the setting compressor-ckpt names the file of its weights",
+        )
 
 
-class LearnedQuery(LearnedWeights):
+class LearnedQuery(Parameter):
     """The original's learned query; use Project."""
 
 

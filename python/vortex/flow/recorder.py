@@ -133,7 +133,7 @@ class Recorder:
         if len(nodes) >= MAX_NODES:
             raise TraceError(f"more than {MAX_NODES} operators", at)
         made = self._infer(name, inputs, attributes, at)
-        nodes.append({"op": name, "inputs": [x._input for x in inputs], **attributes, "at": at})
+        nodes.append({"op": name, "inputs": [x._name for x in inputs], **attributes, "at": at})
         return made
 
     def _infer(self, name: str, inputs: tuple[vTensor, ...], attributes: Mapping[str, Any], at: str) -> Type | None:
@@ -151,16 +151,16 @@ class Recorder:
                 at,
                 "what forward_indexer needs of a page, forward_cache must write to a field",
             )
-        if self.side is Side.CACHE and x._input[1:] in self.fields:
+        if self.side is Side.CACHE and x._name[1:] in self.fields:
             raise TraceError(
-                f"{name} reads field '{x._input[1:]}' in forward_cache",
+                f"{name} reads field '{x._name[1:]}' in forward_cache",
                 at,
                 "only the page's tokens can be read there; keep the value in a variable",
             )
 
     def _stored_field(self, name: str, field: vTensor, at: str) -> str:
-        target = field._input[1:]
-        if not field._input.startswith("@"):
+        target = field._name[1:]
+        if not field._name.startswith("@"):
             raise TraceError(
                 f"{name} to {field!r}, which is no field", at, 'leave output out to get a result, or pass cache["name"]'
             )

@@ -91,14 +91,14 @@ class PageCount:
 class vTensor:
     """A recorded value [L, rows, cols]; L is 1, or S pages. Operators take and give them."""
 
-    __slots__ = ("_format", "_input", "_recorder", "_side", "_type", "dtype")
+    __slots__ = ("_format", "_name", "_recorder", "_side", "_type", "dtype")
 
-    def __init__(self, recorder: Recorder, side: Side, type: Type, input: str, dtype: str = "bfloat16") -> None:
+    def __init__(self, recorder: Recorder, side: Side, value: Type, name: str, dtype: str = "bfloat16") -> None:
         self._recorder = recorder
         self._side = side
-        self._type = type
-        self._input = input  # as nodes name it: "q", "@field", "%3"
-        self._format = type.format
+        self._type = value
+        self._name = name  # as nodes have it: "q", "@field", "%3"
+        self._format = value.format
         self.dtype = dtype
 
     @property
@@ -122,7 +122,7 @@ class vTensor:
         return self.shape if dim is None else self.shape[dim]
 
     def __repr__(self) -> str:
-        return f"vTensor({self._input}: {self._type.text(self._side)})"
+        return f"vTensor({self._name}: {self._type.text(self._side)})"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

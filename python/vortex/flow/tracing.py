@@ -14,6 +14,7 @@ from vortex.flow.registry import registered
 from vortex.flow.shapes import Shape, check_shape
 from vortex.flow.values import Side
 
+_BASE = {"gqa": "vFlow", "mla": "vFlowMLA"}
 _ATTENTION = {"gqa": "grouped-query attention (gqa)", "mla": "latent attention (mla)"}
 
 
@@ -62,7 +63,7 @@ def _check_constructed(flow: Flow) -> None:
     if "_constructed" in vars(flow):
         return
     raise TraceError(
-        f"{type(flow).__name__}.__init__ does not call that of {type(flow).__mro__[1].__name__}",
+        f"{type(flow).__name__}.__init__ does not call that of {_BASE[flow.attention]}",
         place_of_function(type(flow).__init__),
         "begin it with super().__init__()",
     )
