@@ -1,6 +1,8 @@
 #include "native/engine_handle.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <regex>
 
 #include "base/log.h"
 #include "loader/hub/resolve.h"
@@ -25,6 +27,25 @@ void configure_log_from(const Settings& settings) {
   configure_log(threshold, settings.get_string("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
 }
 
+/// Messages speak of flags; here they are keywords: --page-size is page_size.
+std::string with_keywords(const std::string& text) {
+  static const std::regex kFlag("--([a-z]+(-[a-z]+)*)");
+  std::string out;
+  auto rest = text.begin();
+  for (std::sregex_iterator flag(text.begin(), text.end(), kFlag), end; flag != end; ++flag) {
+    out.append(rest, text.begin() + flag->position());
+    std::string name = flag->str(1);
+    std::ranges::replace(name, '-', '_');
+    out += name;
+    rest = text.begin() + flag->position() + flag->length();
+  }
+  return out.append(rest, text.end());
+}
+
+Error with_keywords(const Error& error) {
+  return {error.code, with_keywords(error.where), with_keywords(error.message), with_keywords(error.hint)};
+}
+
 }  // namespace
 
 Result<EngineOptions> read_options(const EngineRequest& request) {
@@ -38,12 +59,20 @@ Result<EngineOptions> read_options(const EngineRequest& request) {
   return options;
 }
 
+void HomeProcess::require() const {
+  if (here()) return;
+  raise({ErrorCode::kUnsupported, "engine", "it belongs to the process that forked this one",
+         "make an engine here, or start processes with 'spawn'"});
+}
+
 EngineHandle::EngineHandle(const EngineRequest& request) {
   EngineOptions options;
-  engine_ = unwrap(without_gil([&]() -> Result<std::unique_ptr<Engine>> {
+  auto made = without_gil([&]() -> Result<std::unique_ptr<Engine>> {
     VORTEX_ASSIGN_OR_RETURN(options, read_options(request));
     return Engine::create(options);
-  }));
+  });
+  if (!made.ok()) raise(with_keywords(made.error()));
+  engine_ = std::move(*made);
   path_ = options.model;
   vortex_ = options.vortex;
 }
@@ -51,9 +80,7 @@ EngineHandle::EngineHandle(const EngineRequest& request) {
 EngineHandle::~EngineHandle() { close(); }
 
 std::shared_ptr<Engine> EngineHandle::engine() const {
-  if (process_ != getpid())
-    raise({ErrorCode::kUnsupported, "engine", "it belongs to the process that forked this one",
-           "make an engine here, or start processes with 'spawn'"});
+  home_.require();
   if (engine_ == nullptr) raise({ErrorCode::kInvalidArgument, "engine", "it was shut down", "make a new one"});
   return engine_;
 }
@@ -72,8 +99,8 @@ Result<std::shared_ptr<const grammar::CompiledGrammar>> EngineHandle::compile(co
 void EngineHandle::close() {
   std::shared_ptr<Engine> last = std::move(engine_);
   if (last == nullptr) return;
-  if (process_ != getpid()) {
-    // A child of fork() has the memory but not the thread, so nothing could be joined: the copy is left as it is.
+  if (!home_.here()) {
+    // Nothing could be joined: the copy is left as it is.
     new std::shared_ptr<Engine>(std::move(last));
     return;
   }

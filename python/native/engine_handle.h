@@ -16,6 +16,17 @@
 
 namespace vortex::python {
 
+/// Where an engine lives: a child of fork() has its memory, but not its thread.
+class HomeProcess {
+ public:
+  bool here() const { return process_ == getpid(); }
+  /// Raises in a child of fork().
+  void require() const;
+
+ private:
+  pid_t process_ = getpid();
+};
+
 struct EngineRequest {
   std::string model;                                          // as resolve_model() takes it
   std::vector<std::pair<std::string, std::string>> settings;  // name or alias, and text
@@ -52,7 +63,7 @@ class EngineHandle {
   std::shared_ptr<Engine> engine_;
   std::string path_;
   std::optional<VortexConfig> vortex_;
-  const pid_t process_ = getpid();
+  const HomeProcess home_;
   std::once_flag compiler_made_;
   std::unique_ptr<grammar::GrammarCompiler> compiler_;
 };

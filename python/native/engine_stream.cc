@@ -28,6 +28,7 @@ Stream::Stream(const std::shared_ptr<Engine>& engine, const std::vector<const Pr
 }
 
 std::vector<AnswerEvent> Stream::wait() {
+  home_.require();
   const auto news = [&] { return without_gil([&] { return queue_->wait_for(kBetweenSignals); }); };
   while (!news()) {
     if (PyErr_CheckSignals() == 0) continue;
@@ -38,13 +39,14 @@ std::vector<AnswerEvent> Stream::wait() {
 }
 
 std::vector<AnswerEvent> Stream::poll() {
+  home_.require();
   auto events = queue_->take();
   if (!events.ok()) cancel();
   return unwrap(std::move(events));
 }
 
 void Stream::cancel() {
-  if (queue_->finished()) return;
+  if (!home_.here() || queue_->finished()) return;  // after fork() the queue may be locked for ever
   const std::shared_ptr<Engine> engine = engine_.lock();
   if (engine == nullptr) return;
   for (const uint64_t id : ids_) engine->cancel(id);

@@ -40,6 +40,7 @@ class Stream {
   const std::vector<uint64_t>& ids() const { return ids_; }
 
  private:
+  const HomeProcess home_;
   std::weak_ptr<Engine> engine_;
   std::shared_ptr<EventQueue> queue_;
   std::vector<uint64_t> ids_;  // by request

@@ -45,6 +45,7 @@ class Running:
             while events := await self._news():
                 for event in events:
                     yield self.answers[event.answer].add(event)
+                await asyncio.sleep(0)  # an engine that is faster than its reader must not keep the loop
         finally:
             self.stream.cancel()
 

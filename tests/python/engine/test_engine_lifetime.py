@@ -112,14 +112,18 @@ def test_a_child_of_fork_is_told_and_ends_in_peace():
     process = child("""
 import os
 from vortex.errors import UnsupportedError
+stream = llm.generate("One day", {"max_new_tokens": 2000, "ignore_eos": True}, stream=True)
+next(stream)
 pid = os.fork()
 if pid == 0:
+    del stream
     try:
         llm.generate("One day")
     except UnsupportedError as error:
         print(error, flush=True)
     del llm
     sys.exit(7)
+del stream
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 print(status, llm.generate("One day", {"max_new_tokens": 2})["meta_info"]["completion_tokens"])
 """)
