@@ -65,7 +65,7 @@ class Recorder:
         self.nodes: dict[Side, list[Node]] = {Side.CACHE: [], Side.INDEXER: []}
         self._base = ("latent",) if shape.attention == "mla" else ("k", "v")
         self._shape = shape
-        self._calls: dict[int, tuple[object, str]] = {}
+        self._calls: dict[object, str] = {}
         self._stores: dict[tuple[Side, str], str] = {}
         self.output = ""  # place of the output operator's call
 
@@ -83,12 +83,11 @@ class Recorder:
     def call(self, operator: object, name: str) -> str:
         """Notes that an operator is called; the place of the call. An operator has one place in a flow."""
         at = place_of_call()
-        _, before = self._calls.setdefault(id(operator), (operator, ""))
-        if before:
+        before = self._calls.setdefault(operator, at)
+        if before is not at:
             raise TraceError(
                 f"this {name} is called a second time", at, f"first called at {before}; make one instance for each call"
             )
-        self._calls[id(operator)] = (operator, at)
         return at
 
     def add(self, name: str, inputs: tuple[vTensor, ...], attributes: Mapping[str, Any], at: str) -> vTensor:

@@ -25,6 +25,8 @@ def trace(flow: FlowClass | Flow, shape: Shape, name: str | None = None) -> dict
     is for the other kind of attention, or the shape is impossible.
     """
     name = name or name_of(flow)
+    if not is_identifier(name):
+        raise TraceError(f"{name!r} is no name of a flow", name)
     check_shape(shape)
     if flow.attention != shape.attention:
         raise ConfigurationError(
@@ -100,8 +102,6 @@ def _place(flow: Flow, method: str, otherwise: str) -> str:
 
 
 def _check_finished(recorder: Recorder, flow: Flow, name: str) -> None:
-    if not is_identifier(name):
-        raise TraceError(f"{name!r} is no name of a flow", name)
     if not recorder.output:
         raise TraceError(
             "forward_indexer has no output",
