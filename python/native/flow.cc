@@ -38,10 +38,12 @@ Result<std::string> trace_flow(const flow::FlowRequest& request, const std::stri
   return flow::write_json(graph);
 }
 
+/// One text for graphs that are equal: without places, with the scale that is meant.
 Result<std::string> canonical_graph(const std::string& graph_json) {
   VORTEX_ASSIGN_OR_RETURN(flow::Graph graph, flow::read_json(graph_json, "graph"));
   for (flow::Program* program : {&graph.cache, &graph.indexer})
     for (flow::Node& node : program->nodes) node.where.clear();
+  graph.shape.scale = graph.shape.logit_scale();
   return flow::write_json(graph);
 }
 
