@@ -10,8 +10,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::vector<std::string> names(const VariantLists& lists) {
+  const auto variants = make_variants(lists);
   std::vector<std::string> out;
-  for (const EvalVariant& variant : *make_variants(lists)) out.push_back(variant.lab.name);
+  for (const EvalVariant& variant : *variants) out.push_back(variant.lab.name);
   return out;
 }
 
