@@ -221,7 +221,7 @@ class Engine:
         selections = request.record_selections()
         (event,) = self._native.submit([request], False).wait()
         assert event.completion is not None  # what was not streamed has ended
-        return to_explanation(event.completion, selections)
+        return to_explanation(batch.prompts[0], event.completion, selections)
 
     def shutdown(self) -> None:
         """Ends what runs, and gives the memory back. Calls after it raise InvalidArgumentError; a second one does

@@ -34,6 +34,8 @@ class Explanation:
     """An answer, and what was read for it. A row is one kv head; page p holds the tokens tokens_of_page(p)."""
 
     text: str
+    input_ids: npt.NDArray[np.int32]
+    """The prompt; the tokens of a page are those of prompt and answer, one after the other."""
     output_ids: npt.NDArray[np.int32]
     flow: str
     page_size: int
@@ -77,6 +79,12 @@ class Explanation:
             raise IndexError(f"page {page} does not exist")
         return page * self.page_size, (page + 1) * self.page_size
 
+    def ids_of_page(self, page: int) -> npt.NDArray[np.int32]:
+        """Its token ids, for Engine.decode."""
+        first, end = self.tokens_of_page(page)
+        ids: npt.NDArray[np.int32] = np.concatenate([self.input_ids, self.output_ids])[first:end]
+        return ids
+
     def _place(self, layer: int) -> int:
         places = np.flatnonzero(self.layers == layer)
         if not places.size:
@@ -92,11 +100,14 @@ class Explanation:
         )
 
 
-def to_explanation(completion: _native.Completion, selections: _native.Selections) -> Explanation:
+def to_explanation(
+    prompt: npt.NDArray[np.int32], completion: _native.Completion, selections: _native.Selections
+) -> Explanation:
     """From a request that has ended."""
     steps = tuple(ExplainedStep(*step) for step in selections.steps())
     return Explanation(
         text=completion.text,
+        input_ids=prompt,
         output_ids=completion.tokens,
         flow=completion.sparsity["flow"] or "",
         page_size=selections.page_tokens,

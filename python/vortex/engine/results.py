@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vortex import _native
+from vortex.engine.checks import flag, whole
 from vortex.engine.prompts import token_ids
+
+_INT32 = 2**31 - 1
 
 Logprob: TypeAlias = tuple[float | None, int, str | None]
 """Log-probability (None for a prompt's first token), token, and its text when that was asked for."""
@@ -93,6 +96,12 @@ class LogprobOptions:
     logprob_start_len: int = -1
     top_logprobs_num: int = 0
     return_text_in_logprobs: bool = False
+
+    def __post_init__(self) -> None:
+        flag("return_logprob", self.return_logprob)
+        flag("return_text_in_logprobs", self.return_text_in_logprobs)
+        whole("logprob_start_len", self.logprob_start_len, -1, _INT32)
+        whole("top_logprobs_num", self.top_logprobs_num, 0, _INT32)
 
     def apply(self, sampling: _native.Sampling) -> None:
         if self.return_logprob:

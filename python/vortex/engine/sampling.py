@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from vortex import _native
+from vortex.engine.checks import fault, flag, number, unknown, whole
 from vortex.errors import InvalidArgumentError
 
 _INT32 = 2**31 - 1
 _MOST_TOKENS = 2**24
 _MOST_SEED = 2**53
 _MOST_IDS = 1024
+_MOST_ANSWERS = 1024
 _MOST_STOPS = 64
 
 
@@ -42,88 +43,58 @@ def read_params(values: Mapping[str, Any] | None, defaults: _native.Sampling) ->
     given = {key: value for key, value in (values or {}).items() if value is not None}
     for key in given:
         if key not in _KEYS:
-            raise _unknown(key, _KEYS, "sampling_params")
+            raise unknown(key, _KEYS, "sampling_params")
     for key, value in given.items():
         if key in _SAMPLING:
             attribute, read = _SAMPLING[key]
             setattr(defaults, attribute, read(key, value))
-    n = _whole("n", given["n"], 1, _MOST_IDS) if "n" in given else 1
+    n = whole("n", given["n"], 1, _MOST_ANSWERS) if "n" in given else 1
     return RequestParams(defaults, n, _read_grammar(given), _read_sparsity(given.get("vortex")))
 
 
-def _fault(key: str, value: object, allowed: str) -> InvalidArgumentError:
-    shown = repr(value)
-    return InvalidArgumentError(f"{shown[:60]} is out of range", key, f"give {allowed}")
-
-
-def _unknown(key: object, names: Iterable[str], where: str) -> InvalidArgumentError:
-    near = get_close_matches(str(key), names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else "docs/python.md has them all"
-    return InvalidArgumentError(f"{key!r} is not known", where, hint)
-
-
-def _whole(key: str, value: object, low: int, high: int) -> int:
-    number = int(value) if isinstance(value, float) and value.is_integer() else value
-    if isinstance(number, bool) or not hasattr(number, "__index__") or not low <= int(number) <= high:
-        raise _fault(key, value, f"a whole number from {low} to {high}")
-    return int(number)
-
-
 def _within(low: int, high: int) -> Callable[[str, object], int]:
-    return lambda key, value: _whole(key, value, low, high)
-
-
-def _number(key: str, value: object) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise _fault(key, value, "a number")
-    return float(value)
-
-
-def _flag(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _fault(key, value, "True or False")
-    return value
+    return lambda key, value: whole(key, value, low, high)
 
 
 def _texts(key: str, value: object) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or len(texts) > _MOST_STOPS or not all(isinstance(t, str) for t in texts):
-        raise _fault(key, value, f"a text or up to {_MOST_STOPS} of them")
+        raise fault(key, value, f"a text or up to {_MOST_STOPS} of them")
     return list(texts)
 
 
 def _ids(key: str, value: object) -> list[int]:
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise _fault(key, value, "token ids")
-    ids = [_whole(key, one, 0, _INT32) for one in value]
+        raise fault(key, value, "token ids")
+    ids = [whole(key, one, 0, _INT32) for one in value]
     if len(ids) > _MOST_IDS:
-        raise _fault(key, f"{len(ids)} ids", f"at most {_MOST_IDS}")
+        raise fault(key, f"{len(ids)} ids", f"at most {_MOST_IDS}")
     return ids
 
 
 def _bias(key: str, value: object) -> list[tuple[int, float]]:
     if not isinstance(value, Mapping) or len(value) > _MOST_IDS:
-        raise _fault(key, value, f"a dict of up to {_MOST_IDS} token ids to numbers")
+        raise fault(key, value, f"a dict of up to {_MOST_IDS} token ids to numbers")
     ids = [int(id) if isinstance(id, str) and id.isdecimal() else id for id in value]
-    return [(_whole(key, id, 0, _INT32), _number(key, bias)) for id, bias in zip(ids, value.values(), strict=True)]
+    return [(whole(key, id, 0, _INT32), number(key, bias)) for id, bias in zip(ids, value.values(), strict=True)]
 
 
 # Key: the attribute of the native module's Sampling, and how its value is read.
 _SAMPLING: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "max_new_tokens": ("max_tokens", _within(0, _MOST_TOKENS)),
     "min_new_tokens": ("min_tokens", _within(0, _MOST_TOKENS)),
-    "temperature": ("temperature", _number),
-    "top_p": ("top_p", _number),
+    "temperature": ("temperature", number),
+    "top_p": ("top_p", number),
     "top_k": ("top_k", _within(-1, _INT32)),
-    "min_p": ("min_p", _number),
-    "frequency_penalty": ("frequency_penalty", _number),
-    "presence_penalty": ("presence_penalty", _number),
-    "repetition_penalty": ("repetition_penalty", _number),
+    "min_p": ("min_p", number),
+    "frequency_penalty": ("frequency_penalty", number),
+    "presence_penalty": ("presence_penalty", number),
+    "repetition_penalty": ("repetition_penalty", number),
     "stop": ("stop", _texts),
     "stop_token_ids": ("stop_token_ids", _ids),
-    "no_stop_trim": ("include_stop_str_in_output", _flag),
-    "ignore_eos": ("ignore_eos", _flag),
-    "skip_special_tokens": ("skip_special_tokens", _flag),
+    "no_stop_trim": ("include_stop_str_in_output", flag),
+    "ignore_eos": ("ignore_eos", flag),
+    "skip_special_tokens": ("skip_special_tokens", flag),
     "seed": ("seed", _within(0, _MOST_SEED)),
     "sampling_seed": ("seed", _within(0, _MOST_SEED)),
     "logit_bias": ("logit_bias", _bias),
@@ -143,7 +114,7 @@ def _read_grammar(given: Mapping[str, Any]) -> tuple[str, str] | None:
     if kinds[0] == "json_schema" and isinstance(text, Mapping):
         text = json.dumps(text)
     if not isinstance(text, str):
-        raise _fault(kinds[0], text, "a text")
+        raise fault(kinds[0], text, "a text")
     return kinds[0], text
 
 
@@ -151,13 +122,13 @@ def _read_sparsity(values: object) -> Sparsity:
     if values is None:
         return Sparsity()
     if not isinstance(values, Mapping):
-        raise _fault("vortex", values, "a dict with topk_val, topk_ratio or dense")
+        raise fault("vortex", values, "a dict with topk_val, topk_ratio or dense")
     given = {key: value for key, value in values.items() if value is not None}
     for key in given:
         if key not in _SPARSITY:
-            raise _unknown(key, _SPARSITY, "sampling_params['vortex']")
+            raise unknown(key, _SPARSITY, "sampling_params['vortex']")
     return Sparsity(
-        _whole("vortex.topk_val", given["topk_val"], 0, _MOST_TOKENS) if "topk_val" in given else None,
-        _number("vortex.topk_ratio", given["topk_ratio"]) if "topk_ratio" in given else None,
-        _flag("vortex.dense", given.get("dense", False)),
+        whole("vortex.topk_val", given["topk_val"], 0, _MOST_TOKENS) if "topk_val" in given else None,
+        number("vortex.topk_ratio", given["topk_ratio"]) if "topk_ratio" in given else None,
+        flag("vortex.dense", given.get("dense", False)),
     )

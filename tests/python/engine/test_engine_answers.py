@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from program import MODEL, vortex_json
 
+import vortex
+
 FLOW = "gqa_quest_sparse_attention"
 QUESTION = "What is the special magic number for falcon?"
 
@@ -38,6 +40,17 @@ def test_it_answers_as_the_program_does(request, prompt, kind, raw):
     same_answer(ask(prompt if raw else [{"role": "user", "content": prompt}], params), run)
     assert run["usage"]["prompt_tokens"] > 600
     assert run["sparsity"]["steps_sparse"] == (run["usage"]["completion_tokens"] - 1 if kind == "sparse" else 0)
+
+
+def test_a_model_of_latents_answers_as_the_program_does(prompt):
+    run = vortex_json("run", "recall-mla", prompt, "-n", 8, "--flow", "quest_mla", "--vortex-config", '{"topk_val": 8}')
+    config = {"module_name": "quest_mla", "topk_val": 8}
+    with vortex.Engine("recall-mla", vortex=config, max_running_requests=1, context_length=2048) as engine:
+        messages = [{"role": "user", "content": prompt}]
+        same_answer(engine.chat(messages, {"max_new_tokens": 8}), run)
+        told = engine.explain(input_ids=engine.encode_chat(messages), sampling_params={"max_new_tokens": 2})
+    assert engine.info.attention == "mla" and told.rows == 1
+    assert told.selected(0, int(told.layers[0]), 0).size == 8 + 1 + 1
 
 
 def test_it_samples_as_the_program_does(dense):

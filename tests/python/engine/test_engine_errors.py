@@ -185,6 +185,10 @@ def test_prompts_that_cannot_be(dense):
         assert part in str(caught.value), arguments
     with pytest.raises(TypeError, match="top_logprob"):
         dense.generate("a", few, top_logprob=3)
+    with pytest.raises(InvalidArgumentError, match="top_logprobs_num"):
+        dense.generate("a", few, return_logprob=True, top_logprobs_num=-1)
+    with pytest.raises(InvalidArgumentError, match="logprobs"):
+        dense.generate("a", few, return_logprob=True, top_logprobs_num=5000)
     assert dense.generate([], few) == []
 
 

@@ -50,7 +50,14 @@ def test_it_counts_how_often_a_page_was_read(explained):
     assert (counts[:, 0] == 6 * 2).all()  # the first page, by each step and row
     held = sum(step.page_count for step in explained.steps)
     np.testing.assert_allclose(explained.coverage(), 6 * 10 / held)
+
+
+def test_a_page_can_be_read(sparse, document, explained):
     assert explained.tokens_of_page(3) == (48, 64)
+    assert sparse.decode(explained.ids_of_page(3)) == sparse.decode(sparse.encode(document)[48:64])
+    last = explained.steps[-1].page_count - 1
+    whole = [*explained.input_ids, *explained.output_ids]
+    assert explained.ids_of_page(last).tolist() == whole[16 * last :]
 
 
 def test_a_short_prompt_is_read_whole(sparse):
