@@ -20,11 +20,20 @@ def is_authors(file: str) -> bool:
 
 
 def place_of_call() -> str:
-    """Of the innermost call that was made outside this package; the module's name when there is none."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    """Of the author's innermost call; in a prompt or an installed flow, of the innermost outside this package."""
+    outside = _frames()
+    nearest = next((frame for frame in outside if is_authors(frame.f_code.co_filename)), outside[0])
+    return _place(nearest.f_code, nearest.f_lasti, nearest.f_lineno)
+
+
+def _frames() -> list[FrameType]:
+    """Those outside this package, the innermost first."""
+    frames, frame = [], sys._getframe(1)
+    while frame.f_back is not None:
         frame = frame.f_back
-    return _place(frame.f_code, frame.f_lasti, frame.f_lineno) if frame else "flow"
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            frames.append(frame)
+    return frames
 
 
 def place_of_function(function: Any) -> str:

@@ -58,9 +58,12 @@ _METHODS = {
 }
 
 
+_TENSOR = "a tensor, which has no numbers"
+
+
 def _refuse(what: str, noun: str) -> NoReturn:
     raise TraceError(
-        f"{what} on {noun}, which is no number while the flow is recorded",
+        f"{what} on {noun} while the flow is recorded",
         place_of_call(),
         _INSTEAD.get(what, "use an operator of vortex.indexer or vortex.cache"),
     )
@@ -78,7 +81,6 @@ def _without_numbers(kind: type, noun: str, but: tuple[str, ...] = ()) -> None:
     for symbol, names in _METHODS.items():
         for name in names if symbol not in but else ():
             setattr(kind, f"__{name}__", _refusing(symbol, noun))
-    type.__setattr__(kind, "__hash__", object.__hash__)
 
 
 class PageCount:
@@ -90,6 +92,9 @@ class PageCount:
 
 class vTensor:
     """A recorded value [L, rows, cols]; L is 1, or S pages. Operators take and give them."""
+
+    device = None
+    """Where it lies is the engine's to choose."""
 
     __slots__ = ("_format", "_name", "_recorder", "_side", "_type", "dtype")
 
@@ -127,11 +132,11 @@ class vTensor:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        _refuse(f".{name}", "a tensor")
+        _refuse(f".{name}", _TENSOR)
 
 
-_without_numbers(PageCount, "the number of pages", but=("==", "!="))
-_without_numbers(vTensor, "a tensor")
+_without_numbers(PageCount, "the number of pages, which is not known", but=("==", "!="))
+_without_numbers(vTensor, _TENSOR)
 PAGE_COUNT = PageCount()
 
 

@@ -17,7 +17,7 @@ def child(folder, text):
 
 ALIASES = """
 import vortex_torch, vortex_torch.indexer, vortex.indexer
-import vortex_torch.engine.sgl.config
+import vortex_torch.engine.sgl.config, vortex_torch.engine.sgl.api
 from vortex_torch.flow.flow import vFlow as a
 from vortex_torch.flow.flow_mla import vFlowMLA
 from vortex_torch.flow.registry import register as b, _REGISTRY

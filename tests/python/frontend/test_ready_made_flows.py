@@ -16,6 +16,14 @@ SHAPES = {
 FILES = sorted((ROOT / "examples/flows").glob("*.py"))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Recordings are kept in a folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VORTEX_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def file_of(name):
     (file,) = (file for file in FILES if f'@register("{name}")' in file.read_text())
     return str(file)
@@ -55,7 +63,7 @@ def test_there_is_one_of_each():
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_the_graphs_are_equal(name, monkeypatch):
+def test_the_graphs_are_equal(name):
     for shape in SHAPES[FLOWS[name]]:
         cpp = _native.trace_flow(None, name, json.dumps(shape))
         python = _native.trace_flow(file_of(name), name, json.dumps(shape))

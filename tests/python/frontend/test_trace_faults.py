@@ -3,8 +3,7 @@
 import pytest
 from recording import GQA, MLA
 
-NO_NUMBER = "which is no number while the flow is recorded"
-OF_A_TENSOR = " on a tensor, " + NO_NUMBER
+OF_A_TENSOR = " on a tensor, which has no numbers while the flow is recorded"
 NO_LISTS = "Conv1d: weight must be a list of lists of lists of numbers, [taps][rows][cols]"
 WEIGHTS = " holds weights, which a recorded flow does not"
 REGISTER = "from vortex.flow import register\n"
@@ -95,7 +94,15 @@ INDEXER = [
     ("float(q)", "float(q)", "float()" + OF_A_TENSOR, "operator"),
     ("bool(q)", "bool(q)", "bool()" + OF_A_TENSOR, "operator"),
     ("q.mean(1)", "q.mean", ".mean" + OF_A_TENSOR, "operator"),
-    ("cache['c'].shape[0] + 1", "cache['c'].shape[0] + 1", "+ on the number of pages, " + NO_NUMBER, ""),
+    ("list(q)", "list(q)", "iteration" + OF_A_TENSOR, "operator"),
+    ("import numpy\nnumpy.mean(q)", "numpy.mean(q)", "a function of numpy" + OF_A_TENSOR, "operator"),
+    ("sorted([q, q])", "sorted([q, q])", "<" + OF_A_TENSOR, "use WhereLess()"),
+    (
+        "cache['c'].shape[0] + 1",
+        "cache['c'].shape[0] + 1",
+        "+ on the number of pages, which is not known while the flow is recorded",
+        "use Add()",
+    ),
 ]  # fmt: skip
 
 
@@ -244,8 +251,8 @@ def test_a_method_that_is_missing(probe):
 
 
 def test_the_authors_own_exceptions(probe):
-    probe.write(fields="assert block_size == 32, 'pages of 32 only'")
-    probe.refused("the flow raised AssertionError: pages of 32 only", "", "block_size == 32")
+    probe.write(fields="raise ValueError('pages of 32 only')")
+    probe.refused("the flow raised ValueError: pages of 32 only", "", "raise ValueError")
 
 
 def test_an_exception_below_the_authors_line(probe):
@@ -297,7 +304,7 @@ FILES = [
     (REGISTER + "@register('a b')\nclass A: pass\n", "2:2", "'a b' is no name of a flow", "letters"),
     (REGISTER + "@register('a')\nclass A: pass\n", "2:2", "'a' is no flow", "derive the class from vFlow"),
     ("import os\n", "", "registers no flow", "@register"),
-    ("x = 1\0\n", "", "is no Python: source code string cannot contain null bytes", ""),
+    ("x = 1\0\n", "", "source code string cannot contain null bytes", ""),
 ]  # fmt: skip
 
 
