@@ -27,6 +27,14 @@ void configure_log_from(const Settings& settings) {
   configure_log(threshold, settings.get_string("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
 }
 
+/// A line for each file that is fetched.
+auto tell_downloads() {
+  return [told = std::string()](const std::string& file, int64_t, int64_t total) mutable {
+    if (file != told) log_info("fetching {}, {:.1f} MB", file, static_cast<double>(total) * 1e-6);
+    told = file;
+  };
+}
+
 /// Messages speak of flags; here they are keywords: --page-size is page_size.
 std::string with_keywords(const std::string& text) {
   static const std::regex kFlag("--([a-z]+(-[a-z]+)*)");
@@ -55,7 +63,8 @@ Result<EngineOptions> read_options(const EngineRequest& request) {
   if (request.vortex_json) {
     VORTEX_ASSIGN_OR_RETURN(options.vortex, parse_vortex_config(*request.vortex_json, "vortex"));
   }
-  VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(request.model, {.offline = request.offline, .progress = {}}));
+  const ResolveOptions resolve{.offline = request.offline, .progress = tell_downloads()};
+  VORTEX_ASSIGN_OR_RETURN(options.model, resolve_model(request.model, resolve));
   return options;
 }
 

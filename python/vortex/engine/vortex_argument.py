@@ -13,7 +13,8 @@ SWITCH = "enable_vortex_sparsity"
 
 def split_flat(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The flat keys of sparse attention (`vortex_*` and its switch), and the other keywords."""
-    flat = {key: value for key, value in keywords.items() if key == SWITCH or key.startswith(PREFIX)}
+    names = {key for key in keywords if key.startswith(PREFIX) and key.removeprefix(PREFIX) != "config"}
+    flat = {key: value for key, value in keywords.items() if key in names or key == SWITCH}
     return flat, {key: value for key, value in keywords.items() if key not in flat}
 
 

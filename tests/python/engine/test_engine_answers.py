@@ -6,9 +6,10 @@ import time
 
 import numpy as np
 import pytest
-from program import MODEL, vortex_json
+from program import MODEL, ROOT, vortex_json
 
 import vortex
+from vortex.errors import UnsupportedError
 
 FLOW = "gqa_quest_sparse_attention"
 QUESTION = "What is the special magic number for falcon?"
@@ -190,6 +191,17 @@ def test_a_request_has_its_own_budget(sparse, dense, document):
     whole = sparse.generate(document, {**params, "vortex": {"dense": True}})
     assert whole["meta_info"]["vortex"]["read_fraction"] == 1.0
     assert whole["output_ids"] == dense.generate(document, params)["output_ids"]
+
+
+def test_a_model_without_a_tokenizer_takes_ids_only():
+    with vortex.Engine(ROOT / "tests/data/tiny/llama", load_format="dummy", log_level="error") as engine:
+        result = engine.generate(input_ids=[1, 2, 3], sampling_params={"max_new_tokens": 4, "ignore_eos": True})
+        assert (result["text"], len(result["output_ids"])) == ("", 4)
+        for call in (lambda: engine.generate("a"), lambda: engine.decode([1]), lambda: engine.chat([{"content": "a"}])):
+            with pytest.raises(UnsupportedError, match="input_ids"):
+                call()
+        with pytest.raises(UnsupportedError, match="no tokenizer"):
+            engine.generate(input_ids=[1], sampling_params={"regex": "a"})
 
 
 def test_pages_of_a_prompt_are_kept(dense):

@@ -26,6 +26,7 @@ def make(**keywords):
     [
         ({"page_sise": 16}, ["page_sise", "did you mean 'page_size'"]),
         ({"max_running_request": 16}, ["did you mean 'max_running_requests'"]),
+        ({"vortex_config": "{}"}, ["vortex_config", "did you mean 'vortex'"]),
         ({"quux_frobnicate": 1}, ["no keyword 'quux_frobnicate'"]),
         ({"page_size": [16]}, ["page_size", "list is no setting"]),
         ({"vortex": 3}, ["a int is no configuration"]),

@@ -27,8 +27,9 @@ def without_times(result):
 
 
 def test_a_stream_ends_with_the_whole_answer(sparse, document):
-    whole = sparse.generate(document, PARAMS)
-    chunks = list(sparse.generate(document, PARAMS, stream=True))
+    params = {"max_new_tokens": 60, "ignore_eos": True}
+    whole = sparse.generate(document, params)
+    chunks = list(sparse.generate(document, params, stream=True))
     assert without_times(collect(chunks)) == without_times(whole)
     assert [chunk["meta_info"]["finish_reason"] for chunk in chunks[:-1]] == [None] * (len(chunks) - 1)
     assert len(chunks) > 3  # as it was made, not at its end
@@ -80,12 +81,13 @@ def test_a_stream_that_nobody_reads_is_ended(dense):
 
 
 def test_four_streams_in_one_loop(dense):
-    expected = [one["output_ids"] for one in dense.generate(PROMPTS, PARAMS)]
+    params = {"max_new_tokens": 100, "ignore_eos": True}
+    expected = [one["output_ids"] for one in dense.generate(PROMPTS, params)]
     order = []
 
     async def read(i):
         last = None
-        async for chunk in dense.async_generate(PROMPTS[i], PARAMS, stream=True):
+        async for chunk in dense.async_generate(PROMPTS[i], params, stream=True):
             order.append(i)
             last = chunk
         return last["output_ids"]
