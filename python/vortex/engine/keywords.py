@@ -68,6 +68,7 @@ REFUSED = {
     "speculative_draft_model_path": "leave it out",
     "tokenizer_path": "put the tokenizer beside the weights",
     "torchao_config": "the weights' own format decides",
+    "vortex_config": "give it as vortex",
 }
 _NEUTRAL = (None, False, 0, 1, "", "auto")
 

@@ -26,7 +26,6 @@ def make(**keywords):
     [
         ({"page_sise": 16}, ["page_sise", "did you mean 'page_size'"]),
         ({"max_running_request": 16}, ["did you mean 'max_running_requests'"]),
-        ({"vortex_config": "{}"}, ["vortex_config", "did you mean 'vortex'"]),
         ({"quux_frobnicate": 1}, ["no keyword 'quux_frobnicate'"]),
         ({"page_size": [16]}, ["page_size", "list is no setting"]),
         ({"vortex": 3}, ["a int is no configuration"]),
@@ -52,6 +51,7 @@ def test_keywords_that_are_none(keywords, parts):
         ({"device": "cuda"}, UnsupportedError, ["device: ", "use device cpu or auto"]),
         ({"quantization": "fp8"}, UnsupportedError, ["quantization", "'fp8'"]),
         ({"speculative_algorithm": "EAGLE"}, UnsupportedError, ["speculative_algorithm"]),
+        ({"vortex_config": "{}"}, UnsupportedError, ["vortex_config", "give it as vortex"]),
         ({"vortex": "{"}, ConfigurationError, ["vortex", "not JSON"]),
         ({"vortex": "[1]"}, ConfigurationError, ["not a JSON object"]),
         ({"vortex": {"topk_vall": 3}}, ConfigurationError, ["topk_vall", "did you mean 'topk_val'"]),
