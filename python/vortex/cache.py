@@ -24,6 +24,13 @@ from vortex.flow.operators import (
 from vortex.flow.recorder import ContextBase
 from vortex.flow.tensor import vTensor
 
+__all__ = [
+    "Abs", "Add", "Add_Mul", "Exp", "Fill", "GeMM", "L2Norm", "L2NormInterleave", "Log", "MaskSlice", "Max",
+    "MaxInterleave", "Maximum", "Mean", "MeanInterleave", "Min", "MinInterleave", "Minimum", "Multiply", "Relu",
+    "Reshape", "Rotate", "Sigmoid", "Silu", "StdDev", "WhereEqual", "WhereGreater", "WhereGreaterEqual",
+    "WhereLess", "WhereLessEqual", "WhereNotEqual",
+]  # fmt: skip
+
 
 class GeMM(Plain, CacheBinary):
     """out[a, b] = sum over d of y[a, d] * x[b, d]: [1, rows of y, rows of x]."""

@@ -29,6 +29,14 @@ from vortex.flow.places import place_of_call
 from vortex.flow.recorder import ContextBase, PageIndices
 from vortex.flow.tensor import vTensor
 
+__all__ = [
+    "Abs", "Add", "Add_Mul", "Conv1d", "Exp", "GeMM", "GeMV", "Kron", "L2Norm", "LearnedQuery", "Load", "Log",
+    "LogSumExp", "MaskSlice", "Max", "Maximum", "Mean", "Min", "Minimum", "Multiply", "Normalize", "Parameter",
+    "Project", "Relu", "Reshape", "Rotate", "Save", "Sigmoid", "Silu", "Softmax", "Sum", "TopK", "Transpose",
+    "Union", "WhereEqual", "WhereGreater", "WhereGreaterEqual", "WhereLess", "WhereLessEqual", "WhereNotEqual",
+    "approxTopK", "topK", "top_p",
+]  # fmt: skip
+
 
 class GeMM(Plain, IndexerBinary):
     """out[s, a, b] = sum over d of y[s, a, d] * x[s, b, d]: [S, rows of y, rows of x]."""

@@ -48,7 +48,10 @@ class device(str):
 
 
 class no_grad:
-    """torch.no_grad as a decorator or a context: nothing here has gradients."""
+    """torch.no_grad as a context and as a decorator, with () and without: nothing here has gradients."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        return function or super().__new__(cls)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return function

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from types import CodeType, ModuleType
 
 from vortex.errors import TraceError, VortexError
@@ -85,9 +86,9 @@ def _failed_import(error: ImportError, path: str) -> TraceError:
 
 def _where_it_is(module: ModuleType, name: str) -> str:
     for other in ("vortex.indexer", "vortex.cache", "vortex.abs", "vortex.flow"):
-        if hasattr(sys.modules.get(other), name):
+        if name in import_module(other).__all__:
             return f"{other} has it"
-    return nearest(name, [each for each in vars(module) if not each.startswith("_")])
+    return nearest(name, getattr(module, "__all__", ()))
 
 
 def _named(flows: dict[str, FlowClass], name: str, path: str) -> FlowClass:

@@ -32,7 +32,7 @@ def trace(flow: FlowClass | Flow, shape: Shape, name: str | None = None) -> dict
         raise ConfigurationError(
             f"this flow is for {_ATTENTION[flow.attention]}, the model has {_ATTENTION[shape.attention]}", name
         )
-    made = guarded(flow, name) if isinstance(flow, type) else flow
+    made = guarded(flow, place_of_function(flow.__init__) or name) if isinstance(flow, type) else flow
     _check_constructed(made)
     return _record(made, shape, name)
 

@@ -81,6 +81,7 @@ def test_every_name_is_there_and_on_its_side(module, original, side):
     assert set(original) <= set(classes)
     # Write has no class: it is what `output` asks for.
     assert set(classes) == {name for name, row in OPS.items() if side & row.sides} - {"Write"}
+    assert set(classes) == set(module.__all__) - {"Parameter", "LearnedQuery"}
     for name, kind in classes.items():
         assert (kind.op, kind.side) == (name, side)
         assert kind.__doc__

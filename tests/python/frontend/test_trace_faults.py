@@ -244,6 +244,13 @@ def test_a_constructor_that_forgets_the_base(probe):
     probe.refused("Probe.__init__ does not call that of vFlow", "super().__init__()", "def __init__")
 
 
+def test_a_constructor_that_wants_arguments(probe):
+    probe.write()
+    probe.write(probe.text.replace("__init__(self)", "__init__(self, tau)", 1))
+    message = "the flow raised TypeError: Probe.__init__() missing 1 required positional argument: 'tau'"
+    probe.refused(message, "", "def __init__")
+
+
 def test_a_method_that_is_missing(probe):
     probe.write()
     probe.write(probe.text.replace("def forward_cache", "def forward_cash"))
