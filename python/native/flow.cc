@@ -17,6 +17,7 @@
 #include "flow/ir/json.h"
 #include "flows/registry.h"
 #include "loader/hub/named_config.h"
+#include "native/arrays.h"
 #include "native/flow_trial.h"
 #include "native/module.h"
 
@@ -28,8 +29,6 @@ using namespace nb::literals;
 using FindingRow = std::tuple<std::string, std::string, std::string, std::string>;
 using Array2 = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Array3 = nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-using Scores = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
-using PageNumbers = nb::ndarray<nb::numpy, int32_t, nb::ndim<1>>;
 
 Result<std::string> trace_flow(const flow::FlowRequest& request, const std::string& shape_json) {
   VORTEX_ASSIGN_OR_RETURN(const flow::GraphShape shape, flow::read_shape(shape_json, "shape"));
@@ -73,14 +72,6 @@ Result<std::vector<Finding>> find_faults(const std::string& vortex_json, const s
 Result<std::string> model_shape(const std::string& model, int page_tokens) {
   VORTEX_ASSIGN_OR_RETURN(const ModelConfig config, read_model_config(model));
   return flow::write_shape(flow_shape(config, page_tokens));
-}
-
-/// Memory that numpy owns from now on.
-template <class Array, class T>
-Array to_numpy(std::vector<T> values, std::initializer_list<size_t> shape) {
-  auto* kept = new std::vector<T>(std::move(values));
-  const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return Array(kept->data(), shape, owner);
 }
 
 Error shape_error(const char* what, const std::string& expected) {
@@ -154,12 +145,9 @@ nb::tuple select_pages(const std::string& graph_json, const Bases&... bases, con
   unwrap(trial.ask(queries));
   TrialResult result = unwrap(without_gil([&] { return trial.run(); }));
   nb::list pages;
-  for (auto& row : result.pages) {
-    const size_t count = row.size();
-    pages.append(to_numpy<PageNumbers>(std::move(row), {count}));
-  }
-  const auto held = static_cast<size_t>(result.held);
-  return nb::make_tuple(pages, to_numpy<Scores>(std::move(result.scores), {result.pages.size(), held}));
+  for (auto& row : result.pages) pages.append(to_array(std::move(row)));
+  const std::array<size_t, 2> shape{result.pages.size(), static_cast<size_t>(result.held)};
+  return nb::make_tuple(pages, to_array(std::move(result.scores), shape));
 }
 
 }  // namespace

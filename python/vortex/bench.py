@@ -11,6 +11,7 @@ from typing import Any
 from vortex import _native
 from vortex.config import VortexConfig
 from vortex.engine import Engine, SparsityReport
+from vortex.eval.arguments import whole
 
 _USUAL_SEQUENCES = 8
 
@@ -80,13 +81,19 @@ def latency(
         if vortex is not None or keywords:
             raise TypeError("latency(): settings are for a model; an engine has its own")
         return _measure(engine_or_model, input_len, output_len, batch, synthetic_context)
-    keywords.setdefault("max_num_seqs", max(batch, _USUAL_SEQUENCES))
+    keywords.setdefault("max_num_seqs", max(whole("batch", batch, least=1), _USUAL_SEQUENCES))
     with Engine(engine_or_model, vortex=vortex, **keywords) as engine:
         return _measure(engine, input_len, output_len, batch, synthetic_context)
 
 
 def _measure(engine: Engine, input_len: int, output_len: int, batch: int, synthetic_context: bool) -> LatencyResult:
-    text = _native.run_latency(engine._native, input_len, output_len, batch, synthetic_context)
+    text = _native.run_latency(
+        engine._native,
+        whole("input_len", input_len, least=1),
+        whole("output_len", output_len, least=1),
+        whole("batch", batch, least=1),
+        bool(synthetic_context),
+    )
     values = json.loads(text)
     itl_ms, machine = Interval(**values.pop("itl_ms")), Machine(**values.pop("machine"))
     return LatencyResult(**values, itl_ms=itl_ms, machine=machine, json_text=text)

@@ -157,6 +157,20 @@ TEST(FlowLabTest, FidelityOrdersTheSelections) {
   EXPECT_EQ(wide.reads.sparsity.pages_read, 16 * 6 * 2 * 103);
 }
 
+TEST(FlowLabTest, ProgressMayStopAPromptAndATail) {
+  auto lab = open_lab({variant("", 0)});
+  const std::vector<int32_t> text = golden_prompt(917).ids;
+  ASSERT_TRUE(lab->reserve(917, 0).ok());
+  const Status stopped = lab->prefill(text, [](int64_t) { return false; });
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+  int64_t last = 0;
+  const auto result = measure_fidelity(*lab, text, 16, [&](int64_t done) { return (last = done) < 905; });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(last, 905);
+}
+
 TEST(FlowLabTest, RefusalsSayWhy) {
   EXPECT_THAT(create_error({variant("gqa_quest_sparse_atention", 4)}),
               AllOf(HasSubstr("gqa_quest_sparse_atention"), HasSubstr("did you mean")));

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 from vortex import _native
 from vortex.config import VortexConfig
 from vortex.engine.keywords import to_settings
-from vortex.errors import ConfigurationError, NotFoundError
+from vortex.errors import NotFoundError
+from vortex.eval import arguments
 from vortex.eval.results import FidelityReport, RecallReport, fidelity_report, recall_report
 
 StrPath: TypeAlias = str | os.PathLike[str]
@@ -45,8 +46,6 @@ def recall(
     Each prompt is computed once for all variants. Ctrl-C ends the run within a chunk of a prompt. Errors: those of
     Engine(), and InvalidArgumentError when no question is left.
     """
-    if limit is not None and limit < 1:
-        raise ConfigurationError(f"{limit} questions", "limit", "give 1 or more, or None for all")
     variants = _variants(flows, topk, ratios, block_sizes, layers_skip, configs)
     return recall_report(
         *_native.run_recall(
@@ -54,9 +53,9 @@ def recall(
             to_settings(settings),
             offline,
             os.fspath(data),
-            _list(tasks, str),
-            _list(lengths, int),
-            limit or 0,
+            arguments.texts("tasks", tasks),
+            arguments.whole_numbers("lengths", lengths),
+            0 if limit is None else arguments.whole("limit", limit, least=1),
             variants,
             progress,
         )
@@ -89,7 +88,15 @@ def fidelity(
     variants = _variants(flows, topk, ratios, block_sizes, layers_skip, configs)
     return fidelity_report(
         *_native.run_fidelity(
-            os.fspath(model), to_settings(settings), offline, words, name, tokens, tail, variants, progress
+            os.fspath(model),
+            to_settings(settings),
+            offline,
+            words,
+            name,
+            arguments.whole("tokens", tokens, least=1),
+            arguments.whole("tail", tail, least=1),
+            variants,
+            progress,
         )
     )
 
@@ -102,27 +109,13 @@ def _read(path: Path) -> str:
 
 
 def _variants(
-    flows: StrPath | Sequence[StrPath],
-    topk: int | Sequence[int],
-    ratios: float | Sequence[float],
-    block_sizes: int | Sequence[int],
-    layers_skip: Sequence[int],
-    configs: VortexConfig | Mapping[str, Any] | Sequence[VortexConfig | Mapping[str, Any]],
+    flows: object, topk: object, ratios: object, block_sizes: object, layers_skip: object, configs: object
 ) -> _native.Variants:
     return _native.Variants(
-        [os.fspath(flow) for flow in _list(flows, (str, os.PathLike))],
-        [_config(config).to_json() for config in _list(configs, (VortexConfig, Mapping))],
-        _list(topk, int),
-        _list(ratios, (int, float)),
-        _list(block_sizes, int),
-        list(layers_skip),
+        arguments.texts("flows", flows),
+        [config.to_json() for config in arguments.configs("configs", configs)],
+        arguments.whole_numbers("topk", topk),
+        arguments.shares("ratios", ratios),
+        arguments.whole_numbers("block_sizes", block_sizes),
+        arguments.whole_numbers("layers_skip", layers_skip),
     )
-
-
-def _config(config: VortexConfig | Mapping[str, Any]) -> VortexConfig:
-    return config if isinstance(config, VortexConfig) else VortexConfig.from_dict(config, "configs")
-
-
-def _list(values: Any, one: type | tuple[type, ...]) -> list[Any]:
-    """One value is a list of one."""
-    return [values] if isinstance(values, one) else list(values)

@@ -15,6 +15,7 @@ from vortex import _native
 from vortex.config import VortexConfig
 from vortex.errors import InvalidArgumentError
 from vortex.flow import LatentShape, PageShape, trace, vFlow, vFlowMLA
+from vortex.flow.shapes import check_shape
 
 FlowLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | type[vFlow] | type[vFlowMLA] | vFlow | vFlowMLA
 """A flow's name, its file, its graph, its class or an instance of it."""
@@ -45,15 +46,15 @@ def select_pages(
     [kv heads, group, head_dim] of a step whose token is the last one.
 
     `config` gives the budget, the reserved pages, the page size and the type of fields; which flow it names does not
-    count. `scale` is attention's, 1 / sqrt(head_dim) unless given. `backend` is `cpu` or `interpreter`, the slow
-    reference. Keys and values are rounded to `kv_dtype`, as in a cache.
+    count. `scale` is attention's, 1 / sqrt(head_dim) unless given; a graph has its own. `backend` is `cpu`, or
+    `interpreter`, the slow reference. Keys and values are rounded to `kv_dtype`, as in a cache.
 
     InvalidArgumentError for shapes that do not fit; the flow's own errors: TraceError, ConfigurationError.
     """
     config = config or VortexConfig()
     k, v, q = _array("keys", keys, 3), _array("values", values, 3), _array("queries", queries, 3)
     width = k.shape[2]
-    shape = PageShape(config.block_size, width, q.shape[1], scale or 1 / math.sqrt(width))
+    shape = PageShape(config.block_size, width, q.shape[1], 1 / math.sqrt(width) if scale is None else scale)
     return Selection(*_native.select_pages(_graph_json(flow, shape), k, v, q, config.to_json(), backend, kv_dtype))
 
 
@@ -74,7 +75,11 @@ def select_latent_pages(
     c, q = _array("latents", latents, 2), _array("queries", queries, 2)
     width = c.shape[1]
     shape = LatentShape(
-        config.block_size, kv_lora_rank, width - kv_lora_rank, q.shape[0], scale or 1 / math.sqrt(width)
+        config.block_size,
+        kv_lora_rank,
+        width - kv_lora_rank,
+        q.shape[0],
+        1 / math.sqrt(width) if scale is None else scale,
     )
     graph = _graph_json(flow, shape)
     return Selection(*_native.select_latent_pages(graph, c, q[np.newaxis], config.to_json(), backend, kv_dtype))
@@ -88,6 +93,7 @@ def _array(name: str, values: npt.ArrayLike, axes: int) -> npt.NDArray[np.float3
 
 
 def _graph_json(flow: FlowLike, shape: PageShape | LatentShape) -> str:
+    check_shape(shape)
     if isinstance(flow, Mapping):
         return json.dumps(flow)
     if isinstance(flow, str | os.PathLike):

@@ -81,8 +81,16 @@ def explanation():
         pages = np.array(layers, np.int32)
         return ExplainedStep(16 * count, count, True, pages, np.zeros((2, 1, count), np.float32))
 
-    steps = (step(4, [[[0, 3, -1]], [[0, 1, 3]]]), step(5, [[[0, 2, 4]], [[1, 3, 4]]]))
-    return Explanation("hi", np.arange(3, dtype=np.int32), "quest", 16, np.array([1, 2], np.int32), 1, steps)
+    return answer(
+        np.array([1, 2], np.int32), (step(4, [[[0, 3, -1]], [[0, 1, 3]]]), step(5, [[[0, 2, 4]], [[1, 3, 4]]]))
+    )
+
+
+def answer(layers, steps):
+    ids = np.arange(3, dtype=np.int32)
+    return Explanation(
+        text="hi", input_ids=ids, output_ids=ids, flow="quest", page_size=16, layers=layers, rows=1, steps=steps
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,9 +107,8 @@ def test_a_selection_is_pages_over_steps(layer, read, tmp_path):
 
 
 def test_a_dense_answer_has_no_selection():
-    dense = Explanation("hi", np.arange(3, dtype=np.int32), "", 16, np.array([], np.int32), 1, ())
     with pytest.raises(InvalidArgumentError, match="no step that selects"):
-        vortex.plot.plot_selection(dense)
+        vortex.plot.plot_selection(answer(np.array([], np.int32), ()))
 
 
 def test_without_matplotlib_it_says_what_to_install(report, monkeypatch):

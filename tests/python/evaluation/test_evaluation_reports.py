@@ -153,7 +153,12 @@ def test_ctrl_c_ends_a_run():
         ({"flows": QUEST, "configs": {"topk": 3}}, ConfigurationError, ["'topk'", "topk_val"]),
         ({"flows": QUEST, "layers_skip": [6]}, ConfigurationError, ["layers_skip: 6", "0 to 5"]),
         ({"lengths": 77}, InvalidArgumentError, ["no question is left"]),
-        ({"limit": 0}, ConfigurationError, ["limit", "1 or more"]),
+        ({"limit": 0}, ConfigurationError, ["limit: 0", "from 1"]),
+        ({"flows": QUEST, "topk": 2.5}, ConfigurationError, ["topk: 2.5", "whole number"]),
+        ({"flows": QUEST, "topk": 2**70}, ConfigurationError, ["topk", "whole number"]),
+        ({"flows": QUEST, "ratios": "a"}, ConfigurationError, ["ratios: 'a'", "number"]),
+        ({"flows": 7}, ConfigurationError, ["flows: 7", "path"]),
+        ({"configs": "quest"}, ConfigurationError, ["configs: a str", "VortexConfig"]),
         ({"data": "/no/such"}, NotFoundError, ["/no/such"]),
         ({"model": "/no/model"}, NotFoundError, ["/no/model"]),
         ({"max_model_length": 3}, TypeError, ["max_model_length", "max_model_len"]),
@@ -173,7 +178,7 @@ def test_recall_refuses(keywords, error, parts):
     [
         ("Too short.", 100, 4, InvalidArgumentError, ["text: has", "100"]),
         ("word " * 50, 20, 20, InvalidArgumentError, ["20"]),
-        ("word " * 50, 0, 4, InvalidArgumentError, ["0"]),
+        ("word " * 50, 0, 4, ConfigurationError, ["tokens: 0"]),
         (Path("/no/text"), 100, 4, NotFoundError, ["/no/text"]),
     ],
 )
@@ -206,6 +211,8 @@ def test_latency_of_an_engine_with_a_synthetic_context():
         assert first.sparsity["pages_held"] == 4 * 6 * 2 * 251
         with pytest.raises(TypeError, match="an engine has its own"):
             vortex.bench.latency(engine, vortex={"topk_val": 3})
-        for lengths in [(20_000, 20_000), (0, 4), (4, 0), (4, 4, 0)]:
-            with pytest.raises(InvalidArgumentError, match="bench latency"):
+        with pytest.raises(InvalidArgumentError, match="bench latency: 20000 \\+ 20000 tokens"):
+            vortex.bench.latency(engine, 20_000, 20_000)
+        for lengths in [(0, 4), (4, 0), (4, 4, 0), (4.5, 4)]:
+            with pytest.raises(ConfigurationError, match="is not a whole number from 1"):
                 vortex.bench.latency(engine, *lengths)

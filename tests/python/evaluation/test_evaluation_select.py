@@ -156,6 +156,12 @@ def test_errors_say_what_is_wrong(change, error, parts):
         assert part in str(caught.value)
 
 
+def test_an_impossible_scale_is_refused():
+    keys, values, queries = gaussian_arrays("gqa")
+    with pytest.raises(ConfigurationError, match="scale must be above 0, got 0"):
+        vortex.eval.select_pages("block_sparse_attention", keys, values, queries, scale=0.0)
+
+
 def test_a_graph_for_other_pages_is_refused():
     keys, values, queries = gaussian_arrays("gqa")
     graph = trace(Plain, PageShape(32, 64, 4, 0.125))
