@@ -103,10 +103,13 @@ class LogprobOptions:
         whole("logprob_start_len", self.logprob_start_len, -1, _INT32)
         whole("top_logprobs_num", self.top_logprobs_num, 0, _INT32)
 
+    @property
+    def wants_prompt(self) -> bool:
+        return self.return_logprob and self.logprob_start_len >= 0
+
     def apply(self, sampling: _native.Sampling) -> None:
-        if self.return_logprob:
-            sampling.logprobs = self.top_logprobs_num
-            sampling.prompt_logprobs = self.top_logprobs_num if self.logprob_start_len >= 0 else -1
+        sampling.logprobs = self.top_logprobs_num if self.return_logprob else -1
+        sampling.prompt_logprobs = self.top_logprobs_num if self.wants_prompt else -1
 
 
 @dataclass
@@ -142,7 +145,9 @@ class Answer:
         meta["e2e_latency"] = meta["timings"]["ttft_s"] + meta["timings"]["decode_s"]
         meta["vortex"] = done.sparsity
         if self.logprobs.return_logprob:
-            self._add_logprobs(meta, done.logprobs, done.prompt_logprobs)
+            self._add_output_logprobs(meta, done.logprobs)
+        if self.logprobs.wants_prompt:
+            self._add_input_logprobs(meta, done.prompt_logprobs)
         return self._result(done.text, done.tokens.tolist(), meta)
 
     def _result(self, text: str, ids: list[int], meta: MetaInfo) -> Result:
@@ -159,7 +164,7 @@ class Answer:
             "completion_tokens": len(self.ids),
         }
         if self.output_logprobs:
-            self._add_logprobs(meta, self.output_logprobs, [])
+            self._add_output_logprobs(meta, self.output_logprobs)
         return meta
 
     def _finish_reason(self, done: _native.Completion) -> FinishReason:
@@ -171,19 +176,19 @@ class Answer:
             "matched": last if done.stop_reason is None and last in self.end_ids else done.stop_reason,
         }
 
-    def _add_logprobs(
-        self, meta: MetaInfo, output: list[_native.TokenLogprobs], prompt: list[_native.TokenLogprobs]
-    ) -> None:
+    def _add_output_logprobs(self, meta: MetaInfo, output: list[_native.TokenLogprobs]) -> None:
         meta["output_token_logprobs"] = [self._named(logprob, token) for logprob, token, _ in output]
         if self.logprobs.top_logprobs_num:
             meta["output_top_logprobs"] = [[self._named(*one) for one in top] for _, _, top in output]
-        if prompt:
-            start = self.logprobs.logprob_start_len
-            first = self._named(None, int(self.prompt[0]))
-            meta["input_token_logprobs"] = [first, *(self._named(value, token) for value, token, _ in prompt)][start:]
-            if self.logprobs.top_logprobs_num:
-                tops: list[list[Logprob]] = [[], *([self._named(*one) for one in top] for _, _, top in prompt)]
-                meta["input_top_logprobs"] = tops[start:]
+
+    def _add_input_logprobs(self, meta: MetaInfo, rest: list[_native.TokenLogprobs]) -> None:
+        """`rest`: of all tokens but the first, which has no probability."""
+        start = self.logprobs.logprob_start_len
+        first = self._named(None, int(self.prompt[0]))
+        meta["input_token_logprobs"] = [first, *(self._named(logprob, token) for logprob, token, _ in rest)][start:]
+        if self.logprobs.top_logprobs_num:
+            tops: list[list[Logprob]] = [[], *([self._named(*one) for one in top] for _, _, top in rest)]
+            meta["input_top_logprobs"] = tops[start:]
 
     def _named(self, logprob: float | None, token: int) -> Logprob:
         text = self.engine.decode(token_ids([token]), False) if self.logprobs.return_text_in_logprobs else None

@@ -154,6 +154,10 @@ def test_the_first_prompt_token_has_no_probability(dense):
     ids = dense.encode("One day").tolist()
     assert meta["input_token_logprobs"][0] == (None, ids[0], None)
     assert [token for _, token, _ in meta["input_token_logprobs"]] == ids
+    alone = dense.generate(
+        input_ids=ids[:1], sampling_params={"max_new_tokens": 1}, return_logprob=True, logprob_start_len=0
+    )
+    assert alone["meta_info"]["input_token_logprobs"] == [(None, ids[0], None)]
 
 
 def test_a_bias_decides(dense):
