@@ -5,8 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from program import ROOT, environment
+from program import MODEL, ROOT, environment
 
+import vortex
 import vortex.plot
 from vortex import VortexConfig
 from vortex.engine import ExplainedStep, Explanation
@@ -104,6 +105,18 @@ def test_a_selection_is_pages_over_steps(layer, read, tmp_path):
     assert "16 tokens" in panel.get_ylabel() and f"layer {layer or 1}" in panel.get_title()
     figure.savefig(tmp_path / "selection.png")
     assert (tmp_path / "selection.png").read_bytes().startswith(PNG)
+
+
+def test_an_explanation_of_the_engine_is_drawn():
+    config = VortexConfig(module_name="gqa_quest_sparse_attention", topk_val=2)
+    with vortex.Engine(MODEL, vortex=config) as engine:
+        told = engine.explain("word " * 200, {"max_new_tokens": 4, "temperature": 0, "ignore_eos": True})
+    (panel,) = vortex.plot.plot_selection(told, layer=3, row=1).axes
+    drawn = np.ma.filled(panel.images[0].get_array().astype(float), 0)
+    assert drawn.shape == (told.steps[-1].page_count, 3)
+    assert [np.flatnonzero(column).tolist() for column in drawn.T] == [
+        told.selected(i, 3, 1).tolist() for i in range(3)
+    ]
 
 
 def test_a_dense_answer_has_no_selection():

@@ -144,6 +144,16 @@ def test_ctrl_c_ends_a_run():
     assert told[-1] < 60
 
 
+def test_ctrl_c_ends_a_benchmark_and_the_engine_lives():
+    with vortex.Engine(MODEL) as engine:
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            vortex.bench.latency(engine, 100, 30_000)
+        timer.join()
+        assert vortex.bench.latency(engine, 100, 3).output_len == 3
+
+
 @pytest.mark.parametrize(
     "keywords, error, parts",
     [

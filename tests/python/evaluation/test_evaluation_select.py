@@ -38,6 +38,19 @@ def test_numpy_selects_the_same(flow, largest_key, backend):
     assert [pages.tolist() for pages in selection.pages] == [chosen(row, held, TOPK) for row in expected]
 
 
+@pytest.mark.parametrize("backend", ["cpu", "interpreter"])
+def test_numpy_selects_the_same_latents(backend):
+    latents, _, queries = whole_numbers(5, 300, tokens=1000, heads=1, group=8, width=576)
+    config = VortexConfig(topk_val=TOPK, block_reserved_eos=RESERVED_EOS, block_size=32)
+    selection = vortex.eval.select_latent_pages(
+        "rope_aware_block_sparse_mla", latents[0], queries[0], config=config, backend=backend
+    )
+    expected = block_sparse_scores(latents, queries, 32)
+    middle = slice(RESERVED_BOS, 32 - RESERVED_EOS)
+    np.testing.assert_array_equal(selection.scores[:, middle], expected[:, middle])
+    assert [pages.tolist() for pages in selection.pages] == [chosen(expected[0], 32, TOPK)]
+
+
 def test_small_whole_numbers_do_tie():
     """Else the test above would not see that ties go to the lower page."""
     keys, _, queries = whole_numbers(3, 1)
