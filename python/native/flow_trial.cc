@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "engine/step_plan.h"
 #include "tensor/half.h"
@@ -26,11 +27,16 @@ void store(const float* from, int64_t count, DType dtype, std::byte* to) {
   }
 }
 
+int64_t page_count(const flow::Plan& plan, int64_t tokens) {
+  const int64_t page_tokens = plan.graph.shape.page_tokens;
+  return (tokens + page_tokens - 1) / page_tokens;
+}
+
 /// The pages of one sequence in order, a slab each, with every field of a flow.
 class TrialPages {
  public:
   TrialPages(const flow::Plan& plan, const TrialArrays& arrays)
-      : arrays_(arrays), table_(static_cast<size_t>(page_count(plan, arrays))) {
+      : arrays_(arrays), table_(static_cast<size_t>(page_count(plan, arrays.tokens))) {
     std::iota(table_.begin(), table_.end(), 0);
     const auto rows = static_cast<int64_t>(table_.size()) * arrays.kv_heads;
     for (const FieldSpec& spec : plan.fields) {
@@ -40,11 +46,6 @@ class TrialPages {
     const int page_tokens = plan.graph.shape.page_tokens;
     view_ = {fields_, static_cast<int>(arrays.kv_heads), page_tokens, page_tokens};
     for (size_t field = 0; field < arrays.bases.size(); ++field) fill(field);
-  }
-
-  static int64_t page_count(const flow::Plan& plan, const TrialArrays& arrays) {
-    const int64_t page_tokens = plan.graph.shape.page_tokens;
-    return (arrays.tokens + page_tokens - 1) / page_tokens;
   }
 
   const PageView& view() const { return view_; }
@@ -88,6 +89,12 @@ Status check_arrays(const flow::Plan& plan, const TrialArrays& arrays) {
   if (arrays.tokens < 1 || arrays.kv_heads < 1) return fault("no tokens");
   if (arrays.tokens > std::numeric_limits<int32_t>::max() / arrays.kv_heads)
     return fault(fmt::format("{} tokens of {} heads are too many", arrays.tokens, arrays.kv_heads));
+  int64_t page_bytes = 0;
+  for (const FieldSpec& field : plan.fields) page_bytes += field.page_bytes();
+  const int64_t pages = page_count(plan, arrays.tokens) * arrays.kv_heads, most = memory_limit_bytes() / 2;
+  if (most > 0 && page_bytes > most / pages)
+    return Error{ErrorCode::kResourceExhausted, "select_pages",
+                 fmt::format("{} pages of {} bytes do not fit the memory", pages, page_bytes), "give fewer tokens"};
   return {};
 }
 

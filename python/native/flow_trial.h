@@ -27,7 +27,8 @@ struct TrialResult {
 
 /// Stores the arrays as pages (keys, values and latents rounded to `kv_dtype`), runs forward_cache on the full ones and
 /// selects as `config` budgets. kInvalidArgument: no token, more than fit in 31 bits of page numbers, a base field
-/// more or less than the graph's; otherwise the errors of CompiledFlow and PageBudget.
+/// more or less than the graph's; kResourceExhausted: more than half of the memory; otherwise the errors of
+/// CompiledFlow and PageBudget.
 Result<TrialResult> try_flow(flow::Graph graph, const TrialArrays& arrays, const VortexConfig& config,
                              flow::BackendKind backend, DType kv_dtype);
 

@@ -86,7 +86,10 @@ def select_latent_pages(
 
 
 def _array(name: str, values: npt.ArrayLike, axes: int) -> npt.NDArray[np.float32]:
-    array = np.ascontiguousarray(values, dtype=np.float32)
+    try:
+        array = np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"is no array of numbers: {error}", name) from None
     if array.ndim != axes or 0 in array.shape:
         raise InvalidArgumentError(f"has shape {list(np.shape(values))}", name, f"give {axes} axes, none of them empty")
     return array
@@ -99,4 +102,6 @@ def _graph_json(flow: FlowLike, shape: PageShape | LatentShape) -> str:
     if isinstance(flow, str | os.PathLike):
         path, name = _native.flow_request(os.fspath(flow))
         return _native.trace_flow(path, name, json.dumps(shape.to_json()))
-    return json.dumps(trace(flow, shape))
+    if isinstance(flow, vFlow | vFlowMLA) or (isinstance(flow, type) and issubclass(flow, vFlow | vFlowMLA)):
+        return json.dumps(trace(flow, shape))
+    raise TypeError(f"flow: a {type(flow).__name__} is none (give its name, file, graph, class or an instance of it)")

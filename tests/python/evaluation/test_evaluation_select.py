@@ -148,6 +148,8 @@ def test_more_than_one_type_of_array_is_taken():
     [
         ({"keys": np.zeros((2, 700), np.float32)}, InvalidArgumentError, ["keys", "[2, 700]", "3 axes"]),
         ({"keys": np.zeros((2, 0, 64), np.float32)}, InvalidArgumentError, ["keys", "empty"]),
+        ({"keys": [["a"]]}, InvalidArgumentError, ["keys", "'a'"]),
+        ({"flow": 3}, TypeError, ["flow", "int"]),
         ({"values": np.zeros((2, 699, 64), np.float32)}, InvalidArgumentError, ["keys and values", "64"]),
         ({"queries": np.zeros((3, 4, 64), np.float32)}, InvalidArgumentError, ["queries", "[2, 4, 64]"]),
         ({"flow": "gqa_quest_sparse_atention"}, ConfigurationError, ["gqa_quest_sparse_attention"]),
@@ -167,6 +169,16 @@ def test_errors_say_what_is_wrong(change, error, parts):
         vortex.eval.select_pages(**(given | change))
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_fields_that_no_memory_holds_are_refused():
+    """A graph from a stranger may declare them."""
+    keys, values, queries = whole_numbers(3, 1, tokens=4096)
+    graph = trace(Plain, PageShape(PAGE, 64, 4, 0.125))
+    graph["fields"] = [{"name": f"f{i}", "rows": 1024, "cols": 1024, "storage": "float32"} for i in range(64)]
+    graph["cache"] = [{"op": "Fill", "inputs": [], "field": field["name"], "alpha": 0} for field in graph["fields"]]
+    with pytest.raises(MemoryError, match="512 pages of 268439552 bytes do not fit"):
+        vortex.eval.select_pages(graph, keys, values, queries, config=CONFIG)
 
 
 def test_an_impossible_scale_is_refused():
