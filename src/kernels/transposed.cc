@@ -62,11 +62,8 @@ Result<OwnedTensor> transposed(const TensorView& matrix, int64_t first, int64_t 
   VORTEX_RETURN_IF_ERROR(check_weight(matrix));
   VORTEX_CHECK(first >= 0 && first < matrix.cols() && step > 0, "columns from {} by {}", first, step);
   const Columns columns{first, step, (matrix.cols() - first + step - 1) / step};
-  OwnedTensor result;
-  result.view.dtype = is_quantized(matrix.dtype) ? DType::kF16 : matrix.dtype;
-  result.view.shape = {columns.count, matrix.rows()};
-  result.memory = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(result.view.bytes()));
-  result.view.data = result.memory.get();
+  const DType dtype = is_quantized(matrix.dtype) ? DType::kF16 : matrix.dtype;
+  OwnedTensor result = OwnedTensor::make(dtype, {columns.count, matrix.rows()});
   if (is_quantized(matrix.dtype))
     transpose_blocks(matrix, columns, result.memory.get());
   else if (matrix.dtype == DType::kF32)

@@ -1,19 +1,12 @@
 // A weight matrix turned on its side, for files that store what a product needs the other way round.
 #pragma once
 
-#include <cstddef>
-#include <memory>
+#include <cstdint>
 
 #include "base/result.h"
-#include "tensor/tensor_view.h"
+#include "kernels/owned_tensor.h"
 
 namespace vortex::kernels {
-
-/// A tensor and the memory it lies in: what DenseOps::prepare_owned takes.
-struct OwnedTensor {
-  std::unique_ptr<std::byte[]> memory;
-  TensorView view;
-};
 
 /// Row r of the result is column first + r * step of `matrix` [rows, cols]; by default all columns in order. Floats
 /// keep their type; block types become float16, which rounds. Errors as check_weight.
