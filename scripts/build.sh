@@ -20,7 +20,8 @@ fail() {
   exit 1
 }
 
-if [ ! -f "$build/build.ninja" ] || [ CMakePresets.json -nt "$build/build.ninja" ]; then
+if [ ! -f "$build/build.ninja" ] || [ CMakePresets.json -nt "$build/build.ninja" ] ||
+  [ scripts/build.sh -nt "$build/build.ninja" ]; then
   printf 'build: configuring %s\n' "$build" >&2
   cmake --preset "$preset" -DVORTEX_PYTHON=ON -DPython_EXECUTABLE="$PWD/.venv/bin/python" >"$log" 2>&1 || fail
 fi

@@ -155,7 +155,7 @@ void add_answers(nb::module_& m) {
       .def_prop_ro("timings", &timings_dict)
       .def_prop_ro(
           "intervals", [](const Completion& c) { return to_array(c.timings.intervals_s); }, nb::rv_policy::move)
-      .def_prop_ro("sparsity", [](const Completion& c) { return sparsity_dict(c.sparsity); });
+      .def_prop_ro("sparsity", [](const Completion& c) { return sparsity_object(c.sparsity); });
   nb::class_<AnswerEvent>(m, "AnswerEvent")
       .def_ro("answer", &AnswerEvent::answer)
       .def_ro("text", &AnswerEvent::text)

@@ -5,6 +5,8 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include "engine/sparsity_json.h"
+
 namespace vortex::python {
 namespace nb = nanobind;
 
@@ -66,18 +68,8 @@ nb::dict timings_dict(const Completion& c) {
   return out;
 }
 
-nb::dict sparsity_dict(const SparsityReport& r) {
-  nb::dict out;
-  out["active"] = r.active;
-  out["flow"] = r.active ? nb::cast(r.flow) : nb::none();
-  out["page_size"] = r.page_size;
-  out["pages_held"] = r.pages_held;
-  out["pages_read"] = r.pages_read;
-  out["read_fraction"] = r.read_fraction();
-  out["steps_sparse"] = r.steps_sparse;
-  out["steps_dense"] = r.steps_dense;
-  out["layers_sparse"] = r.layers_sparse;
-  return out;
+nb::object sparsity_object(const SparsityReport& r) {
+  return nb::module_::import_("json").attr("loads")(sparsity_json(r).dump());
 }
 
 nb::list logprobs_list(const std::vector<TokenLogprobs>& logprobs) {

@@ -12,7 +12,7 @@ nanobind::dict stats_dict(const EngineStats& stats);
 /// Seconds, and tokens a second, as `vortex run --json` names them.
 nanobind::dict timings_dict(const Completion& completion);
 /// The block `sparsity` of docs/json.md.
-nanobind::dict sparsity_dict(const SparsityReport& report);
+nanobind::object sparsity_object(const SparsityReport& report);
 /// (logprob, token, [(logprob, token), ...]) for each, the likeliest first.
 nanobind::list logprobs_list(const std::vector<TokenLogprobs>& logprobs);
 /// None, the token or the text that ended it.

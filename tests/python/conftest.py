@@ -1,8 +1,7 @@
-"""The Python package as the build made it."""
+"""The Python package as the build made it can be imported."""
 
-import os
 import sys
-from pathlib import Path
 
-BUILD = Path(os.environ.get("VORTEX_BUILD_DIR", Path(__file__).resolve().parents[2] / "build/release"))
+from program import BUILD
+
 sys.path.insert(0, str(BUILD / "python"))

@@ -9,9 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = str(ROOT / "models/recall-gqa")
 RECALL_4096 = str(ROOT / "models/recall-gqa/eval/recall-4096.jsonl.gz")
-PROGRAM = os.environ.get("VORTEX_BIN") or os.path.join(
-    os.environ.get("VORTEX_BUILD_DIR", ROOT / "build/release"), "bin/vortex"
-)
+BUILD = Path(os.environ.get("VORTEX_BUILD_DIR", ROOT / "build/release"))
+PROGRAM = os.environ.get("VORTEX_BIN") or str(BUILD / "bin/vortex")
 
 
 @dataclass

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from program import MODEL, ROOT, environment
+from program import BUILD, MODEL, ROOT, environment
 
 import vortex
 import vortex.plot
@@ -133,13 +133,12 @@ def test_without_matplotlib_it_says_what_to_install(report, monkeypatch):
 def test_the_example_draws_its_curve(tmp_path):
     script = ROOT / "examples/python/accuracy_curve.py"
     out = tmp_path / "curve.png"
-    package = next(path for path in sys.path if path.endswith("/python"))
     done = subprocess.run(
         [sys.executable, script, "--limit", "1", "--out", out],
         capture_output=True,
         text=True,
         timeout=300,
-        env=environment(PYTHONPATH=package),
+        env=environment(PYTHONPATH=str(BUILD / "python")),
         check=False,
     )
     assert done.returncode == 0, done.stderr

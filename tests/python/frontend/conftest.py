@@ -1,14 +1,7 @@
-"""The package as it was built, and flows that a test writes."""
-
-import sys
-from pathlib import Path
+"""Flows that a test writes."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from recording import PACKAGE, Probe
-
-sys.path.insert(0, str(PACKAGE))
+from recording import Probe
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from program import BUILD
 
-ROOT = Path(__file__).resolve().parents[3]
-_BUILT = Path(os.environ.get("VORTEX_BUILD_DIR", ROOT / "build/release")) / "python"
-PACKAGE = _BUILT if (_BUILT / "vortex").exists() else ROOT / "python"
+PACKAGE = BUILD / "python"
 
 GQA = {"page_tokens": 16, "group": 4, "head_dim": 64, "attention": "gqa", "scale": 0.125}
 MLA = {"page_tokens": 32, "group": 8, "head_dim": 576, "attention": "mla", "kv_lora_rank": 512, "scale": 0.1}

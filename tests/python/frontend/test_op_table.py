@@ -4,7 +4,7 @@ import inspect
 import re
 
 import pytest
-from recording import ROOT
+from program import ROOT
 
 import vortex.cache
 import vortex.indexer

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from recording import GQA, MLA, ROOT
+from program import ROOT
+from recording import GQA, MLA
 
 from vortex import _native
 

@@ -5,13 +5,12 @@ import re
 import subprocess
 import sys
 
-from program import ROOT, environment, vortex
+from program import BUILD, ROOT, environment, vortex
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def run(text, cwd):
-    path = {"PYTHONPATH": str(next(p for p in sys.path if p.endswith("/python")))}
     return subprocess.run(
         [sys.executable, "-c", text],
         cwd=cwd,
@@ -19,7 +18,7 @@ def run(text, cwd):
         text=True,
         timeout=120,
         check=False,
-        env=environment(**path),
+        env=environment(PYTHONPATH=str(BUILD / "python")),
     )
 
 

@@ -8,8 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import BUILD
-from program import ROOT, environment
+from program import BUILD, ROOT, environment
 
 SCRIPT = """
 import vortex
