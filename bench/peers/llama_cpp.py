@@ -56,15 +56,15 @@ def run_llama(python: Path, options: argparse.Namespace, context: int, flash_att
     return {"prefill": context / result["prefill_s"], "decode": 1 / statistics.median(result["steps_s"])}
 
 
-def run_vortex(options: argparse.Namespace, context: int, flow: str | None) -> dict:
+def run_vortex(options: argparse.Namespace, context: int, config: str | None) -> dict:
     # The prompt gives the first token, so one more token than steps.
     command = [options.vortex, "bench", "latency", "--model", options.model, "--input-len", context]
     command += ["--output-len", options.decode + 1, "--threads", options.threads, "--json", "--quiet"]
-    if flow:
-        command += ["--flow", flow]
+    if config:
+        command += ["--vortex-config", config]
     result = json.loads(output_of(command))
     figures = {"prefill": result["prefill_tokens_per_s"], "decode": result["decode_tokens_per_s"]}
-    if flow:
+    if config:
         figures["read_fraction"] = result["sparsity"]["read_fraction"]
     return figures
 
@@ -80,8 +80,8 @@ def run_round(python: Path, options: argparse.Namespace, context: int) -> dict:
     figures = {"vortex": run_vortex(options, context, None)}
     for name, flash_attn in LLAMA_VARIANTS.items():
         figures[name] = run_llama(python, options, context, flash_attn)
-    for flow in options.flow:
-        figures[f"vortex {flow}"] = run_vortex(options, context, flow)
+    for name, config in options.sparse.items():
+        figures[name] = run_vortex(options, context, config)
     return figures
 
 
@@ -128,6 +128,15 @@ def number_list(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
+def sparse_contenders(flows: list[str], budgets: list[int]) -> dict[str, str]:
+    """Each flow at each budget, by name: the VortexConfig it runs with."""
+    return {
+        f"vortex {flow}, topk {topk}": json.dumps({"module_name": flow, "topk_val": topk, "block_reserved_eos": 2})
+        for flow in flows
+        for topk in budgets
+    }
+
+
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a .gguf file; default: what `vortex pull smollm2` gives")
@@ -138,11 +147,14 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--flow", action="append", help="flows that Vortex runs too, may be given again; default block_sparse_attention"
     )
+    parser.add_argument(
+        "--topk", type=number_list, default=[29], help="pages that each flow keeps beside three reserved ones, e.g. 29,6"
+    )
     parser.add_argument("--vortex", default=ROOT / "build" / "release" / "bin" / "vortex", help="the program")
     parser.add_argument("--python", type=Path, help="a Python that has llama_cpp already")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     options = parser.parse_args()
-    options.flow = options.flow or ["block_sparse_attention"]
+    options.sparse = sparse_contenders(options.flow or ["block_sparse_attention"], options.topk)
     if not Path(options.vortex).is_file():
         parser.error(f"{options.vortex} is not there: ./run version builds it, or name one with --vortex")
     return options
