@@ -1,6 +1,7 @@
 """Engine files of the original: each step of the pre-flight has its own error, and a good file makes an engine."""
 
 import json
+import shutil
 
 import pytest
 from program import MODEL
@@ -66,6 +67,13 @@ def test_a_good_file_passes(write, tmp_path):
     assert check_engine_config(write())["vortex_module_path"] == str(tmp_path / "flow.py")
     check_engine_config(str(write({"vortex_block_size": 16.0, "vortex_layers_skip": None})))
     check_engine_config(write({"vortex_layers_skip": []}, FLOW.replace('"my_blocks"', "'my_blocks'")))
+
+
+def test_a_good_file_passes_without_weights(write, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    shutil.copy(f"{MODEL}/config.json", model)
+    assert check_engine_config(write({"model_path": str(model)}))["model_path"] == str(model)
 
 
 @pytest.mark.parametrize(
