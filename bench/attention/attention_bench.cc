@@ -17,11 +17,14 @@ constexpr double kLargestError = 1e-5;
 constexpr int kLatentTokens = 16384;
 constexpr int kShortList = 32;
 
-/// Sequences of `tokens` tokens in a pool of shuffled pages.
+// A pool that has only grown hands its slabs out one after the other; one that has served many requests does not.
+enum SlabOrder : uint32_t { kInOrder = 0, kShuffled = 1 };
+
+/// Sequences of `tokens` tokens in one pool.
 class Contexts {
  public:
-  Contexts(const PoolShape& shape, int64_t tokens, int sequences)
-      : shape_(shape), pages_(shape, std::vector<int64_t>(static_cast<size_t>(sequences), tokens)) {
+  Contexts(const PoolShape& shape, int64_t tokens, int sequences, SlabOrder order = kShuffled)
+      : shape_(shape), pages_(shape, std::vector<int64_t>(static_cast<size_t>(sequences), tokens), order) {
     const std::vector<float> k = random_floats(tokens * shape.kv_stride(), 1);
     const std::vector<float> v = random_floats(shape.latent_rank > 0 ? 0 : tokens * shape.kv_stride(), 2);
     for (size_t s = 0; s < static_cast<size_t>(sequences); ++s) {
@@ -81,9 +84,9 @@ void report(benchmark::State& state, const char* unit, const char* share, double
   state.counters[share] = benchmark::Counter(total / limit, benchmark::Counter::kIsRate);
 }
 
-void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens) {
+void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens, SlabOrder order) {
   const int64_t bytes = 2 * dtype_bytes(shape.dtype, tokens * shape.kv_stride());
-  Contexts contexts(shape, tokens, static_cast<int>(1 + kColdBytes / bytes));
+  Contexts contexts(shape, tokens, static_cast<int>(1 + kColdBytes / bytes), order);
   const std::vector<float> q = random_floats(shape.q_stride(), 3);
   std::vector<float> out(q.size()), expected(q.size());
   contexts.decode(contexts.cpu(), 0, q.data(), out.data());
@@ -147,25 +150,37 @@ void add_latent() {
   }
 }
 
-void add_all() {
-  add_latent();
-  for (const auto& [kv_heads, group, dim] : {std::tuple{3, 3, 64}, {2, 4, 64}, {8, 2, 128}}) {
-    PoolShape shape{.kv_heads = kv_heads, .group = group, .head_dim = dim};
-    const std::string heads = fmt::format("{}x{}x{}", kv_heads, group, dim);
-    for (const int64_t tokens : {4096, 16384, 32768}) {
-      for (const DType dtype : {DType::kBF16, DType::kF32}) {
-        shape.dtype = dtype;
-        add(fmt::format("decode/{}/{}/tokens:{}", heads, dtype_info(dtype).name, tokens),
-            [=](benchmark::State& state) { time_decode(state, shape, tokens); });
-      }
-    }
-    shape.dtype = DType::kBF16;
-    for (const int64_t first : {0, 3584, 15872}) {
-      const int64_t count = first == 0 ? 4096 : 512;
-      add(fmt::format("prefill/{}/bfloat16/first:{}/tokens:{}", heads, first, count),
-          [=](benchmark::State& state) { time_prefill(state, shape, first, count); });
+std::string heads_of(const PoolShape& shape) {
+  return fmt::format("{}x{}x{}", shape.kv_heads, shape.group, shape.head_dim);
+}
+
+void add_decode(PoolShape shape) {
+  for (const int64_t tokens : {4096, 8192, 32768}) {
+    for (const DType dtype : {DType::kBF16, DType::kF32}) {
+      shape.dtype = dtype;
+      for (const SlabOrder order : {kInOrder, kShuffled})
+        add(fmt::format("decode/{}/{}/tokens:{}{}", heads_of(shape), dtype_info(dtype).name, tokens,
+                        order == kInOrder ? "" : "/shuffled"),
+            [=](benchmark::State& state) { time_decode(state, shape, tokens, order); });
     }
   }
+}
+
+void add_prefill(const PoolShape& shape) {
+  for (const int64_t first : {0, 3584, 15872}) {
+    const int64_t count = first == 0 ? 4096 : 512;
+    add(fmt::format("prefill/{}/bfloat16/first:{}/tokens:{}", heads_of(shape), first, count),
+        [=](benchmark::State& state) { time_prefill(state, shape, first, count); });
+  }
+}
+
+void add_all() {
+  add_latent();
+  for (const auto& [kv_heads, group, dim] :
+       {std::tuple{3, 3, 64}, {2, 4, 64}, {2, 4, 128}, {8, 2, 128}, {8, 1, 64}, {1, 8, 128}})
+    add_decode({.kv_heads = kv_heads, .group = group, .head_dim = dim});
+  for (const auto& [kv_heads, group, dim] : {std::tuple{3, 3, 64}, {2, 4, 64}, {8, 2, 128}})
+    add_prefill({.kv_heads = kv_heads, .group = group, .head_dim = dim});
 }
 
 }  // namespace

@@ -15,11 +15,13 @@
 namespace vortex::attention {
 namespace {
 
-// Tokens of one decode item: enough to hide its start, few enough to spread one long row over many cores.
-constexpr int kChunkTokens = 512;
+// Tokens of one decode chunk: enough to hide its start, few enough to spread one long row over many cores.
+constexpr int kChunkTokens = 256;
 // Query rows (tokens * group) of one prefill item: enough that widening keys and values is a small part of the work.
 constexpr int kBlockRows = 192;
 constexpr int64_t kItemsPerThread = 4;
+// Decode items a thread, at least, before the chunks of several rows become one.
+constexpr int64_t kGroupsPerThread = 2;
 
 Kernels kernels_for(Isa isa) {
 #if defined(__x86_64__)
@@ -58,20 +60,27 @@ std::byte* token_row(const PageView& view, const FieldView& field, const TokenSl
          position % view.page_tokens * row_bytes;
 }
 
-/// Pages of one row that one thread reads.
+/// One chunk each of some rows, which one thread reads.
 struct DecodeItem {
   int row;
-  int first_page;  // within the row
+  int rows;
+  int first_page;  // within each row
   int pages;
+  int chunk;  // of each row
   bool ends_row;
 };
 
-/// The parts of one row: items [first_item, first_item + items).
+/// The parts of one row: partial results [first_chunk, first_chunk + chunks).
 struct DecodeRow {
-  int64_t first_item = 0;
-  int items = 0;
+  int64_t first_chunk = 0;
+  int chunks = 0;
   std::atomic<int> unfinished{0};
 };
+
+/// Whether the pages of row r + 1 lie right after those of row r, page by page.
+bool follows_in_memory(const PageList& list, int r) {
+  return std::ranges::equal(list.row(r), list.row(r + 1), [](PageId a, PageId b) { return a + 1 == b; });
+}
 
 class CpuAttentionOps final : public AttentionOps {
  public:
@@ -141,23 +150,16 @@ class CpuAttentionOps final : public AttentionOps {
   void decode(const PageView& view, const PageList& list, const AttentionShape& shape, const float* q,
               float* out) override {
     const KvPages kv = kv_pages(view, shape.latent_rank);
-    cut_rows(list, std::max(1, kChunkTokens / view.page_tokens));
-    const int64_t partial_floats = int64_t{shape.group} * partial_stride(kv.value_dim);
-    const int64_t out_floats = int64_t{shape.group} * kv.value_dim;
-    float* partials = partials_.at_least(partial_floats * static_cast<int64_t>(items_.size()));
+    cut_rows(view, list);
+    DecodeStep step{view, list, shape, kv, q, out};
+    step.partial_floats = int64_t{shape.group} * partial_stride(kv.value_dim);
+    step.partials = partials_.at_least(step.partial_floats * chunks_);
     pool_.parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
       const DecodeItem& item = items_[static_cast<size_t>(i)];
-      DecodeChunk chunk = chunk_of(view, list, item, shape);
-      chunk.kv = kv;
-      chunk.q = q + int64_t{item.row} * shape.group * kv.key_dim;
-      chunk.out = partials + i * partial_floats;
-      chunk.scratch = scratch(thread, decode_scratch(shape.group, kv.key_dim));
-      kernels_.decode_chunk(chunk);
-
-      DecodeRow& row = rows_[static_cast<size_t>(item.row)];
-      if (row.unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        kernels_.merge_chunks({partials + row.first_item * partial_floats, row.items, shape.group, kv.value_dim,
-                               out + item.row * out_floats});
+      DecodeChunk chunks[kMaxGroupChunks];
+      for (int j = 0; j < item.rows; ++j) chunks[j] = chunk_of(step, item, item.row + j);
+      kernels_.decode_chunks({chunks, item.rows, scratch(thread, decode_scratch(item.rows, shape.group, kv.key_dim))});
+      for (int j = 0; j < item.rows; ++j) finish_chunk(step, item.row + j);
     });
   }
 
@@ -177,18 +179,41 @@ class CpuAttentionOps final : public AttentionOps {
     }
   }
 
-  /// What the list and the shape say of an item. A sink takes its weight once: in the first chunk of the row.
-  static DecodeChunk chunk_of(const PageView& view, const PageList& list, const DecodeItem& item,
-                              const AttentionShape& shape) {
-    const auto row = static_cast<size_t>(item.row);
-    const bool starts_row = item.first_page == 0;
-    DecodeChunk chunk{.pages = list.row(item.row).data() + item.first_page, .count = item.pages};
-    chunk.skip_tokens = starts_row && !list.skip_tokens.empty() ? list.skip_tokens[row] : 0;
-    chunk.last_tokens = item.ends_row ? list.last_tokens[row] : view.page_tokens;
+  /// What all items of a decode share.
+  struct DecodeStep {
+    const PageView& view;
+    const PageList& list;
+    const AttentionShape& shape;
+    const KvPages& kv;
+    const float* q;
+    float* out;
+    int64_t partial_floats = 0;
+    float* partials = nullptr;
+  };
+
+  /// A row's part of an item. A sink takes its weight once: in the first chunk of the row.
+  DecodeChunk chunk_of(const DecodeStep& step, const DecodeItem& item, int r) const {
+    const auto row = static_cast<size_t>(r);
+    const AttentionShape& shape = step.shape;
+    const bool starts_row = item.chunk == 0;
+    DecodeChunk chunk{.kv = step.kv, .pages = step.list.row(r).data() + item.first_page, .count = item.pages};
+    chunk.skip_tokens = starts_row && !step.list.skip_tokens.empty() ? step.list.skip_tokens[row] : 0;
+    chunk.last_tokens = item.ends_row ? step.list.last_tokens[row] : step.view.page_tokens;
+    chunk.q = step.q + int64_t{r} * shape.group * step.kv.key_dim;
     chunk.group = shape.group;
     chunk.scale = shape.scale;
-    if (starts_row && shape.sinks != nullptr) chunk.sinks = shape.sinks + item.row % view.kv_heads * shape.group;
+    if (starts_row && shape.sinks != nullptr) chunk.sinks = shape.sinks + r % step.view.kv_heads * shape.group;
+    chunk.out = step.partials + (rows_[row].first_chunk + item.chunk) * step.partial_floats;
     return chunk;
+  }
+
+  /// Whoever finishes the last chunk of a row joins them all.
+  void finish_chunk(const DecodeStep& step, int r) {
+    DecodeRow& row = rows_[static_cast<size_t>(r)];
+    if (row.unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    const int group = step.shape.group;
+    kernels_.merge_chunks({step.partials + row.first_chunk * step.partial_floats, row.chunks, group, step.kv.value_dim,
+                           step.out + int64_t{r} * group * step.kv.value_dim});
   }
 
   /// Cuts the queries of `whole` into blocks of one head's consecutive tokens; `aim` sets where a head's keys are.
@@ -233,25 +258,46 @@ class CpuAttentionOps final : public AttentionOps {
     return std::max<int64_t>(1, std::clamp<int64_t>(fair, kernels_.panel_rows, kBlockRows) / group);
   }
 
-  void cut_rows(const PageList& list, int chunk_pages) {
-    items_.clear();
+  /// Chunks of each row, which depend on its pages alone, and items of them: rows of one sequence side by side where
+  /// memory is then read in order and enough items are left.
+  void cut_rows(const PageView& view, const PageList& list) {
+    const int chunk_pages = std::max(1, kChunkTokens / view.page_tokens);
     if (static_cast<int>(rows_.size()) < list.rows()) rows_ = std::vector<DecodeRow>(static_cast<size_t>(list.rows()));
+    chunks_ = 0;
     for (int r = 0; r < list.rows(); ++r) {
-      const int pages = static_cast<int>(list.row(r).size());
-      VORTEX_CHECK(pages > 0, "row {} lists no page", r);
+      VORTEX_CHECK(list.row_pages(r) > 0, "row {} lists no page", r);
       DecodeRow& row = rows_[static_cast<size_t>(r)];
-      row.first_item = static_cast<int64_t>(items_.size());
-      for (int first = 0; first < pages; first += chunk_pages)
-        items_.push_back({r, first, std::min(chunk_pages, pages - first), first + chunk_pages >= pages});
-      row.items = static_cast<int>(static_cast<int64_t>(items_.size()) - row.first_item);
-      row.unfinished.store(row.items, std::memory_order_relaxed);
+      row.first_chunk = chunks_;
+      row.chunks = (list.row_pages(r) + chunk_pages - 1) / chunk_pages;
+      row.unfinished.store(row.chunks, std::memory_order_relaxed);
+      chunks_ += row.chunks;
     }
+    const bool side_by_side = chunks_ >= kGroupsPerThread * pool_.size() * std::min(view.kv_heads, kMaxGroupChunks);
+    items_.clear();
+    for (int r = 0, rows = 0; r < list.rows(); r += rows) {
+      rows = side_by_side ? rows_side_by_side(view, list, r) : 1;
+      list_items(list, r, rows, chunk_pages);
+    }
+  }
+
+  static int rows_side_by_side(const PageView& view, const PageList& list, int first) {
+    const int end = std::min((first / view.kv_heads + 1) * view.kv_heads, list.rows());
+    int rows = 1;
+    while (rows < kMaxGroupChunks && first + rows < end && follows_in_memory(list, first + rows - 1)) ++rows;
+    return rows;
+  }
+
+  void list_items(const PageList& list, int r, int rows, int chunk_pages) {
+    const int pages = list.row_pages(r);
+    for (int chunk = 0, first = 0; first < pages; ++chunk, first += chunk_pages)
+      items_.push_back({r, rows, first, std::min(chunk_pages, pages - first), chunk, first + chunk_pages >= pages});
   }
 
   WorkerPool& pool_;
   const Kernels kernels_;
   std::vector<AlignedFloats> scratch_;  // one a thread
-  AlignedFloats partials_;              // one a decode item
+  AlignedFloats partials_;              // one a decode chunk
+  int64_t chunks_ = 0;                  // of all rows
   std::vector<DecodeItem> items_;
   std::vector<DecodeRow> rows_;
   std::vector<PageId> prefix_;

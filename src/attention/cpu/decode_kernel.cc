@@ -6,38 +6,13 @@
 namespace vortex::VORTEX_ISA {
 namespace {
 
-using attention::DecodeChunk;
+using attention::DecodeGroup;
+using attention::kMaxGroupChunks;
 using attention::kTileHeads;
+using attention::KvPages;
 using attention::MergeChunks;
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
-
-/// Walks the tokens of a chunk.
-class Cursor {
- public:
-  explicit Cursor(const DecodeChunk& chunk)
-      : chunk_(chunk), row_bytes_(chunk.kv.page_bytes / chunk.kv.page_tokens), token_(chunk.skip_tokens) {}
-
-  void fill(Tile* tile) {
-    int n = 0;
-    while (n < kDecodeTile && page_ < chunk_.count) {
-      const int page_tokens = page_ + 1 == chunk_.count ? chunk_.last_tokens : chunk_.kv.page_tokens;
-      const int64_t page = chunk_.pages[page_] * chunk_.kv.page_bytes;
-      while (n < kDecodeTile && token_ < page_tokens) tile->offset[n++] = page + token_++ * row_bytes_;
-      if (token_ == page_tokens) {
-        ++page_;
-        token_ = 0;
-      }
-    }
-    tile->tokens = n;
-  }
-
- private:
-  const DecodeChunk& chunk_;
-  const int64_t row_bytes_;
-  int page_ = 0;
-  int token_;
-};
 
 void scale_row(float* row, int n, float factor) {
   for (int d = 0; d < n; d += kLanes) store(row + d, load(row + d) * set1(factor));
@@ -48,12 +23,13 @@ void softmax_tile(float* scores, int tokens, int dim, float* out) {
   const int padded = padded_dim(dim);
   float& max_so_far = out[padded];
   float& sum_so_far = out[padded + 1];
-  for (int t = tokens; t < kDecodeTile; ++t) scores[t] = kMinusInfinity;
+  const int end = (tokens + kLanes - 1) / kLanes * kLanes;
+  for (int t = tokens; t < end; ++t) scores[t] = kMinusInfinity;
   F32 top = set1(max_so_far);
-  for (int t = 0; t < kDecodeTile; t += kLanes) top = max(top, load(scores + t));
+  for (int t = 0; t < end; t += kLanes) top = max(top, load(scores + t));
   const float new_max = reduce_max(top);
   F32 total = zero();
-  for (int t = 0; t < kDecodeTile; t += kLanes) {
+  for (int t = 0; t < end; t += kLanes) {
     const F32 weights = exp(load(scores + t) - set1(new_max));
     store(scores + t, weights);
     total = total + weights;
@@ -69,113 +45,164 @@ void softmax_tile(float* scores, int tokens, int dim, float* out) {
 }
 
 /// A sink is a token of a row's first chunk that has a score and no value.
-void start_row(const DecodeChunk& chunk, int g, float* q) {
-  const int dim = chunk.kv.key_dim;
-  for (int d = 0; d < padded_dim(dim); ++d) q[d] = d < dim ? chunk.q[g * dim + d] * chunk.scale : 0.0f;
+void start_sums(const DecodeChunk& chunk, int g, float* out) {
   const int padded = padded_dim(chunk.kv.value_dim);
-  float* out = chunk.out + g * partial_stride(chunk.kv.value_dim);
   for (int d = 0; d < padded; ++d) out[d] = 0.0f;
   out[padded] = chunk.sinks != nullptr ? chunk.sinks[g] : kMinusInfinity;
   out[padded + 1] = chunk.sinks != nullptr ? 1.0f : 0.0f;
 }
 
-/// One chunk, a tile at a time.
-template <class T>
+/// Some chunks, a tile of each in turn.
+template <class Rows>
 class Decode {
  public:
-  explicit Decode(const DecodeChunk& chunk)
-      : chunk_(chunk),
-        paged_{chunk.kv.k, chunk.kv.v, chunk.kv.key_dim, chunk.kv.value_dim},
+  explicit Decode(const DecodeGroup& of)
+      : chunks_(of.chunks),
+        count_(of.count),
+        group_(chunks_->group),
+        paged_{chunks_->kv.k, chunks_->kv.v, chunks_->kv.key_dim, chunks_->kv.value_dim},
         q_stride_(padded_dim(paged_.key_dim)),
         out_stride_(partial_stride(paged_.value_dim)),
-        q_(chunk.scratch),
-        scores_(q_ + chunk.group * q_stride_),
-        lanes_(scores_ + chunk.group * kDecodeTile),
+        queries_(of.scratch),
+        scores_(queries_ + int64_t{count_} * group_ * q_stride_),
+        lanes_(scores_ + group_ * kDecodeTile),
         wide_(lanes_ + kTileHeads * kDecodeTile * attention::kMaxLanes) {
-    for (int g = 0; g < chunk.group; ++g) start_row(chunk, g, q_ + g * q_stride_);
+    for (int c = 0; c < count_; ++c) start(c);
   }
 
   void run() {
-    Cursor cursor(chunk_);
     Tile tiles[2];
-    cursor.fill(&tiles[0]);
+    fill_after(count_ - 1, &tiles[0]);
+    fetch_first(tiles[0]);
     for (int i = 0; tiles[i].tokens > 0; i ^= 1) {
-      cursor.fill(&tiles[i ^ 1]);
-      if (latent() && sizeof(T) < sizeof(float) && chunk_.group > kTileHeads)
+      fill_after(tiles[i].chunk, &tiles[i ^ 1]);
+      if (latent() && sizeof(typename Rows::Element) < sizeof(float) && group_ > kTileHeads)
         attend_widened(tiles[i], tiles[i ^ 1]);
       else
         attend(tiles[i], tiles[i ^ 1]);
     }
+    if (Rows::kPairs)
+      for (int c = 0; c < count_; ++c) order_columns(chunks_[c].out);
   }
 
  private:
   bool latent() const { return paged_.v == paged_.k; }
+  float* queries(int chunk) const { return queries_ + int64_t{chunk} * group_ * q_stride_; }
+
+  void start(int c) {
+    const DecodeChunk& chunk = chunks_[c];
+    cursors_[c].start(chunk);
+    for (int g = 0; g < group_; ++g) {
+      const float* from = chunk.q + g * paged_.key_dim;
+      float* q = queries(c) + g * q_stride_;
+      in_read_order<Rows>(from, paged_.key_dim, q);
+      for (int d = paged_.key_dim; d < q_stride_; ++d) q[d] = 0.0f;
+      scale_row(q, q_stride_, chunk.scale);
+      start_sums(chunk, g, chunk.out + g * out_stride_);
+    }
+  }
+
+  /// The next tile of the chunk that follows, of those that have tokens left.
+  void fill_after(int chunk, Tile* tile) {
+    for (int i = 1; i <= count_; ++i) {
+      tile->chunk = (chunk + i) % count_;
+      cursors_[tile->chunk].fill(tile);
+      if (tile->tokens > 0) return;
+    }
+  }
+
+  void order_columns(float* out) {
+    for (int g = 0; g < group_; ++g, out += out_stride_) {
+      for (int d = 0; d < paged_.value_dim; ++d) wide_[d] = out[d];
+      in_column_order<Rows>(wide_, paged_.value_dim, out);
+    }
+  }
 
   void attend(const Tile& tile, const Tile& next) {
-    const int value_tiles = tiles(paged_.value_dim / kLanes);
-    Ahead keys = ahead(paged_.k, next, paged_.key_dim, tiles(tile.tokens) + (latent() ? value_tiles : 0));
-    Ahead values = ahead(paged_.v, next, paged_.value_dim, value_tiles);
-    for_heads(chunk_.group, [&]<int H>(int g) {
-      score_heads<T, H>(paged_, tile, keys, q_ + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
+    const float* q = queries(tile.chunk);
+    float* out = chunks_[tile.chunk].out;
+    Ahead keys(paged_.k, next, score_steps(tile) + (latent() ? value_steps(tile) : 0));
+    Ahead values(paged_.v, next, value_steps(tile));
+    for_heads(group_, [&]<int H>(int g) {
+      score_heads<Rows, H>(paged_, tile, keys, q + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
     });
-    softmax(tile);
-    for_heads(chunk_.group, [&]<int H>(int g) {
-      add_heads<T, H>(paged_, tile, latent() ? keys : values, scores_ + g * kDecodeTile, chunk_.out + g * out_stride_);
+    softmax(tile, out);
+    for_heads(group_, [&]<int H>(int g) {
+      add_heads<Rows, H>(paged_, tile, latent() ? keys : values, scores_ + g * kDecodeTile, out + g * out_stride_);
     });
   }
 
   /// bfloat16 latents of more heads than a register tile has: the first of them leave the rows widened for the others
   /// and for the values.
   void attend_widened(const Tile& tile, const Tile& next) {
-    Ahead rows_ahead = ahead(paged_.k, next, paged_.key_dim, tiles(tile.tokens) + tiles(paged_.value_dim / kLanes));
+    const float* q = queries(tile.chunk);
+    float* out = chunks_[tile.chunk].out;
+    Ahead ahead(paged_.k, next, score_steps(tile) + value_steps(tile));
     const auto* base = reinterpret_cast<const std::byte*>(wide_);
     const Source source{base, base, paged_.key_dim, paged_.value_dim};
     Tile rows{.tokens = tile.tokens};
     for (int t = 0; t < tile.tokens; ++t) rows.offset[t] = int64_t{t} * q_stride_ * static_cast<int>(sizeof(float));
-    for_heads(chunk_.group, [&]<int H>(int g) {
+    using Wide = PlainRows<float>;
+    for_heads(group_, [&]<int H>(int g) {
       if (g == 0)
-        score_heads<T, H, true>(paged_, tile, rows_ahead, q_, lanes_, scores_, wide_);
+        score_heads<Rows, H, true>(paged_, tile, ahead, q, lanes_, scores_, wide_);
       else
-        score_heads<float, H>(source, rows, rows_ahead, q_ + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
+        score_heads<Wide, H>(source, rows, ahead, q + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
     });
-    softmax(tile);
-    for_heads(chunk_.group, [&]<int H>(int g) {
-      add_heads<float, H>(source, rows, rows_ahead, scores_ + g * kDecodeTile, chunk_.out + g * out_stride_);
+    softmax(tile, out);
+    for_heads(group_, [&]<int H>(int g) {
+      add_heads<Wide, H>(source, rows, ahead, scores_ + g * kDecodeTile, out + g * out_stride_);
     });
   }
 
-  /// Register tiles of a pass over n tokens, or vectors of values, for all heads; roughly where the last are fewer.
-  int tiles(int n) const {
-    const int heads = chunk_.group < kTileHeads ? chunk_.group : kTileHeads;
-    const int beside = heads == kTileHeads ? kBeside<kTileHeads> : heads == 1 ? kBeside<1> : kBeside<2>;
-    const int count = chunk_.group / heads * (n / beside);
-    return count > 0 ? count : 1;
+  /// Steps of fetching in the two products, those of whole register tiles of the first heads.
+  int score_steps(const Tile& tile) const {
+    int steps = 0;
+    for_heads(group_, [&]<int H>(int) { steps += tile.tokens / kTokensBeside<H>; });
+    return steps > 0 ? steps : 1;
   }
-  static Ahead ahead(const std::byte* base, const Tile& next, int dim, int steps) {
-    return {base, next, dim * static_cast<int>(sizeof(T)), steps};
-  }
-
-  void softmax(const Tile& tile) {
-    for (int g = 0; g < chunk_.group; ++g)
-      softmax_tile(scores_ + g * kDecodeTile, tile.tokens, paged_.value_dim, chunk_.out + g * out_stride_);
+  int value_steps(const Tile& tile) const {
+    const int fetches = (tile.tokens + kFetchTokens - 1) / kFetchTokens;
+    int steps = 0;
+    for_heads(group_, [&]<int H>(int) { steps += paged_.value_dim / (kLanes * kVectorsBeside<H>)*fetches; });
+    return steps > 0 ? steps : 1;
   }
 
-  const DecodeChunk& chunk_;
+  /// No tile came before the first one.
+  void fetch_first(const Tile& tile) const {
+    for (int i = 0; i < tile.runs; ++i) {
+      fetch(paged_.k, tile.run[i]);
+      if (!latent()) fetch(paged_.v, tile.run[i]);
+    }
+  }
+
+  void softmax(const Tile& tile, float* out) {
+    for (int g = 0; g < group_; ++g)
+      softmax_tile(scores_ + g * kDecodeTile, tile.tokens, paged_.value_dim, out + g * out_stride_);
+  }
+
+  const DecodeChunk* const chunks_;
+  const int count_;
+  const int group_;
   const Source paged_;
   const int q_stride_, out_stride_;
-  float* const q_;       // [group, padded key_dim]
-  float* const scores_;  // [group, kDecodeTile]
+  float* const queries_;  // [chunk, group, padded key_dim]
+  float* const scores_;   // [group, kDecodeTile]
   float* const lanes_;
   float* const wide_;  // [kDecodeTile, padded key_dim]
+  Cursor cursors_[kMaxGroupChunks];
 };
 
 }  // namespace
 
-void decode_chunk(const DecodeChunk& chunk) {
-  if (chunk.kv.bf16)
-    Decode<uint16_t>(chunk).run();
+void decode_chunks(const DecodeGroup& group) {
+  const KvPages& kv = group.chunks->kv;
+  if (!kv.bf16)
+    Decode<PlainRows<float>>(group).run();
+  else if (kv.k == kv.v)
+    Decode<PlainRows<uint16_t>>(group).run();
   else
-    Decode<float>(chunk).run();
+    Decode<PairedRows>(group).run();
 }
 
 void merge_chunks(const MergeChunks& merge) {

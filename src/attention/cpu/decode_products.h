@@ -2,22 +2,15 @@
 // columns of values. Only for files compiled once per instruction set.
 #pragma once
 
-#include "attention/cpu/kernels.h"
+#include "attention/cpu/decode_tile.h"
 #include "attention/cpu/rows.h"
 
 namespace vortex::VORTEX_ISA {
 namespace {
 
-using attention::kDecodeTile;
 using attention::kTileHeads;
 using attention::padded_dim;
 using attention::partial_stride;
-
-/// Where the rows of up to kDecodeTile tokens are, in bytes from their field's base.
-struct Tile {
-  int64_t offset[kDecodeTile];
-  int tokens = 0;
-};
 
 /// Keys and values as one pass over a tile reads them.
 struct Source {
@@ -27,42 +20,61 @@ struct Source {
   int value_dim;
 };
 
-/// Fetches the rows of the next tile, a few cache lines before each register tile of this one: more at once than the
-/// core has outstanding would stall it.
-class Ahead {
- public:
-  Ahead(const std::byte* base, const Tile& tile, int row_bytes, int steps)
-      : base_(base),
-        tile_(tile),
-        row_bytes_(row_bytes),
-        lines_(((row_bytes + 63) / 64 * tile.tokens + steps - 1) / steps) {}
-
-  /// One of the `steps` that together fetch everything.
-  void step() {
-    for (int i = 0; i < lines_ && token_ < tile_.tokens; ++i) {
-      __builtin_prefetch(base_ + tile_.offset[token_] + byte_);
-      byte_ += 64;
-      if (byte_ < row_bytes_) continue;
-      byte_ = 0;
-      ++token_;
-    }
-  }
-
- private:
-  const std::byte* const base_;
-  const Tile& tile_;
-  const int row_bytes_;
-  const int lines_;
-  int token_ = 0;
-  int byte_ = 0;
+/// Rows whose columns are read in order.
+template <class T>
+struct PlainRows {
+  using Element = T;
+  static constexpr bool kPairs = false;
 };
 
-/// Tokens (or vectors of values) beside H heads. Eight independent sums hide the latency of fma; with four heads,
-/// 12 sums, 3 operands and a broadcast fill 16 registers, and AVX-512 has room for more.
+/// Rows of bfloat16 read 2 * kLanes columns at a time, the even ones as one vector and the odd ones as the next, which
+/// takes half the instructions. Queries and sums lie in that order; columns of the last, incomplete block in order.
+struct PairedRows {
+  using Element = uint16_t;
+  static constexpr bool kPairs = true;
+};
+
+/// n columns of a row in the order in which Rows are read.
+template <class Rows>
+void in_read_order(const float* from, int n, float* to) {
+  int d = 0;
+  if constexpr (Rows::kPairs)
+    for (; d + 2 * kLanes <= n; d += 2 * kLanes)
+      for (int i = 0; i < kLanes; ++i) {
+        to[d + i] = from[d + 2 * i];
+        to[d + kLanes + i] = from[d + 2 * i + 1];
+      }
+  for (; d < n; ++d) to[d] = from[d];
+}
+
+/// The other way round.
+template <class Rows>
+void in_column_order(const float* from, int n, float* to) {
+  int d = 0;
+  if constexpr (Rows::kPairs)
+    for (; d + 2 * kLanes <= n; d += 2 * kLanes)
+      for (int i = 0; i < kLanes; ++i) {
+        to[d + 2 * i] = from[d + i];
+        to[d + 2 * i + 1] = from[d + kLanes + i];
+      }
+  for (; d < n; ++d) to[d] = from[d];
+}
+
+/// Tokens beside H heads in a register tile of scores: eight independent sums hide the latency of fma; 9 to 12 of them,
+/// the operands of one side and one of the other fill 16 registers, and AVX-512 has room for more.
 template <int H>
-constexpr int kBeside = H < 4          ? 8 / H
-                        : kLanes == 16 ? 4
-                                       : 3;
+constexpr int kTokensBeside = H == 1                   ? 8
+                              : H == 2 || kLanes == 16 ? 4
+                                                       : 3;
+
+/// Vectors of values beside H heads, the same for the sums of values.
+template <int H>
+constexpr int kVectorsBeside = H == 1                  ? 8
+                               : H < 4 || kLanes == 16 ? 4
+                                                       : 2;
+
+/// Tokens between two fetches in the sums of values.
+constexpr int kFetchTokens = 8;
 
 template <class T>
 const T* row_at(const std::byte* base, int64_t offset) {
@@ -71,8 +83,9 @@ const T* row_at(const std::byte* base, int64_t offset) {
 
 /// Lane by lane sums over the columns of N tokens' keys times H heads' queries: lanes [head, token, kLanes], heads
 /// kDecodeTile tokens apart. The keys are left as float32 in `wide` [token, padded key_dim] when that is not null.
-template <class T, int H, int N, bool kWiden>
+template <class Rows, int H, int N, bool kWiden>
 void dot_tokens(const Source& from, const int64_t* offsets, const float* q, float* lanes, float* wide) {
+  using T = typename Rows::Element;
   const int dim = from.key_dim;
   const int stride = padded_dim(dim);
   const T* k[N];
@@ -83,29 +96,42 @@ void dot_tokens(const Source& from, const int64_t* offsets, const float* q, floa
   for (int h = 0; h < H; ++h)
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) sums[h][i] = zero();
-  const auto add = [&](int d, const F32* keys) {
+  const auto add = [&](int d, auto key_of) {
+    if constexpr (N > H) {
+      F32 query[H];
 #pragma GCC unroll 16
-    for (int h = 0; h < H; ++h) {
-      const F32 query = load(q + h * stride + d);
+      for (int h = 0; h < H; ++h) query[h] = load(q + h * stride + d);
 #pragma GCC unroll 16
-      for (int i = 0; i < N; ++i) sums[h][i] = fma(query, keys[i], sums[h][i]);
+      for (int i = 0; i < N; ++i) {
+        const F32 key = key_of(k[i]);
+#pragma GCC unroll 16
+        for (int h = 0; h < H; ++h) sums[h][i] = fma(query[h], key, sums[h][i]);
+        if constexpr (kWiden) store(wide + i * stride + d, key);
+      }
+    } else {
+      F32 keys[N];
+#pragma GCC unroll 16
+      for (int i = 0; i < N; ++i) keys[i] = key_of(k[i]);
+#pragma GCC unroll 16
+      for (int h = 0; h < H; ++h) {
+        const F32 query = load(q + h * stride + d);
+#pragma GCC unroll 16
+        for (int i = 0; i < N; ++i) sums[h][i] = fma(query, keys[i], sums[h][i]);
+      }
+      if constexpr (kWiden)
+#pragma GCC unroll 16
+        for (int i = 0; i < N; ++i) store(wide + i * stride + d, keys[i]);
     }
-    if constexpr (kWiden)
-#pragma GCC unroll 16
-      for (int i = 0; i < N; ++i) store(wide + i * stride + d, keys[i]);
   };
-  F32 keys[N];
   int d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-#pragma GCC unroll 16
-    for (int i = 0; i < N; ++i) keys[i] = load_row(k[i] + d);
-    add(d, keys);
+  if constexpr (Rows::kPairs) {
+    for (; d + 2 * kLanes <= dim; d += 2 * kLanes) {
+      add(d, [&](const T* row) { return load_bf16_pair(row + d).even; });
+      add(d + kLanes, [&](const T* row) { return load_bf16_pair(row + d).odd; });
+    }
   }
-  if (d < dim) {
-#pragma GCC unroll 16
-    for (int i = 0; i < N; ++i) keys[i] = load_row_n(k[i] + d, dim - d);
-    add(d, keys);
-  }
+  for (; d + kLanes <= dim; d += kLanes) add(d, [&](const T* row) { return load_row(row + d); });
+  if (d < dim) add(d, [&](const T* row) { return load_row_n(row + d, dim - d); });
 #pragma GCC unroll 16
   for (int h = 0; h < H; ++h)
 #pragma GCC unroll 16
@@ -113,17 +139,20 @@ void dot_tokens(const Source& from, const int64_t* offsets, const float* q, floa
 }
 
 /// Scores [head, kDecodeTile] of H heads; `lanes` is scratch for H * kDecodeTile vectors.
-template <class T, int H, bool kWiden = false>
+template <class Rows, int H, bool kWiden = false>
 void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float* q, float* lanes, float* scores,
                  float* wide = nullptr) {
+  constexpr int kTokens = kTokensBeside<H>;
   const auto wide_at = [&](int token) { return kWiden ? wide + token * padded_dim(from.key_dim) : nullptr; };
   int t = 0;
-  for (; t + kBeside<H> <= tile.tokens; t += kBeside<H>) {
+  for (; t + kTokens <= tile.tokens; t += kTokens) {
     ahead.step();
-    dot_tokens<T, H, kBeside<H>, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
+    dot_tokens<Rows, H, kTokens, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
+  for (; t + 2 <= tile.tokens; t += 2)
+    dot_tokens<Rows, H, 2, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   for (; t < tile.tokens; ++t) {
-    dot_tokens<T, H, 1, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
+    dot_tokens<Rows, H, 1, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
   for (int h = 0; h < H; ++h) {
     for (t = 0; t < tile.tokens; t += kLanes) {
@@ -136,24 +165,41 @@ void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float
 }
 
 /// Adds weights * v to kVectors vectors of H heads from column d on.
-template <class T, int H, int kVectors>
-void add_values(const Source& from, const Tile& tile, const float* weights, int d, float* out) {
+template <class Rows, int H, int kVectors>
+void add_values(const Source& from, const Tile& tile, Ahead& ahead, const float* weights, int d, float* out) {
+  using T = typename Rows::Element;
   const int stride = partial_stride(from.value_dim);
   F32 sums[H][kVectors];
 #pragma GCC unroll 16
   for (int h = 0; h < H; ++h)
 #pragma GCC unroll 16
     for (int i = 0; i < kVectors; ++i) sums[h][i] = load(out + h * stride + d + i * kLanes);
-  for (int t = 0; t < tile.tokens; ++t) {
-    const T* v = row_at<T>(from.v, tile.offset[t]) + d;
-    F32 values[kVectors];
+  for (int first = 0; first < tile.tokens; first += kFetchTokens) {
+    ahead.step();
+    const int end = first + kFetchTokens < tile.tokens ? first + kFetchTokens : tile.tokens;
+    for (int t = first; t < end; ++t) {
+      const T* v = row_at<T>(from.v, tile.offset[t]) + d;
+      const auto add = [&](int i, F32 value) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kVectors; ++i) values[i] = load_row(v + i * kLanes);
+        for (int h = 0; h < H; ++h) sums[h][i] = fma(set1(weights[h * kDecodeTile + t]), value, sums[h][i]);
+      };
+      if constexpr (Rows::kPairs && kVectors % 2 == 0) {
 #pragma GCC unroll 16
-    for (int h = 0; h < H; ++h) {
-      const F32 weight = set1(weights[h * kDecodeTile + t]);
+        for (int i = 0; i < kVectors; i += 2) {
+          const BF16Pair pair = load_bf16_pair(v + i * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < kVectors; ++i) sums[h][i] = fma(weight, values[i], sums[h][i]);
+          for (int h = 0; h < H; ++h) {
+            const F32 weight = set1(weights[h * kDecodeTile + t]);
+            sums[h][i] = fma(weight, pair.even, sums[h][i]);
+            sums[h][i + 1] = fma(weight, pair.odd, sums[h][i + 1]);
+          }
+          // Weights stay in memory: 12 sums, two values, a weight and a mask are all registers of AVX2.
+          asm volatile("" ::: "memory");
+        }
+      } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < kVectors; ++i) add(i, load_row(v + i * kLanes));
+      }
     }
   }
 #pragma GCC unroll 16
@@ -163,8 +209,9 @@ void add_values(const Source& from, const Tile& tile, const float* weights, int 
 }
 
 /// The columns of the last, incomplete vector.
-template <class T, int H>
+template <class Rows, int H>
 void add_tail_values(const Source& from, const Tile& tile, const float* weights, int d, float* out) {
+  using T = typename Rows::Element;
   const int left = from.value_dim - d;
   for (int h = 0; h < H; ++h) {
     float* at = out + h * partial_stride(from.value_dim) + d;
@@ -176,25 +223,27 @@ void add_tail_values(const Source& from, const Tile& tile, const float* weights,
 }
 
 /// Adds weights [head, kDecodeTile] times values to `out`, partial_stride(value_dim) floats a head.
-template <class T, int H>
+template <class Rows, int H>
 void add_heads(const Source& from, const Tile& tile, Ahead& ahead, const float* weights, float* out) {
-  constexpr int kVectors = kBeside<H>;
+  constexpr int kVectors = kVectorsBeside<H>;
+  const int dim = from.value_dim;
   int d = 0;
-  for (; d + kVectors * kLanes <= from.value_dim; d += kVectors * kLanes) {
-    ahead.step();
-    add_values<T, H, kVectors>(from, tile, weights, d, out);
-  }
-  for (; d + kLanes <= from.value_dim; d += kLanes) add_values<T, H, 1>(from, tile, weights, d, out);
-  if (d < from.value_dim) add_tail_values<T, H>(from, tile, weights, d, out);
+  for (; d + kVectors * kLanes <= dim; d += kVectors * kLanes)
+    add_values<Rows, H, kVectors>(from, tile, ahead, weights, d, out);
+  if constexpr (kVectors > 2)
+    for (; d + 2 * kLanes <= dim; d += 2 * kLanes) add_values<Rows, H, 2>(from, tile, ahead, weights, d, out);
+  for (; d + kLanes <= dim; d += kLanes) add_values<Rows, H, 1>(from, tile, ahead, weights, d, out);
+  if (d < dim) add_tail_values<Rows, H>(from, tile, weights, d, out);
 }
 
-/// Calls f<kTileHeads>, f<2>, f<1> on as many heads as are left, largest first.
+/// Calls f<H> on register tiles of at most kTileHeads heads, largest first.
 template <class Body>
 void for_heads(int group, Body body) {
   int g = 0;
   for (; g + kTileHeads <= group; g += kTileHeads) body.template operator()<kTileHeads>(g);
-  for (; g + 2 <= group; g += 2) body.template operator()<2>(g);
-  for (; g < group; ++g) body.template operator()<1>(g);
+  if (group - g == 3) body.template operator()<3>(g);
+  if (group - g == 2) body.template operator()<2>(g);
+  if (group - g == 1) body.template operator()<1>(g);
 }
 
 }  // namespace

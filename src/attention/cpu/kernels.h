@@ -20,8 +20,9 @@ struct KvPages {
   bool bf16 = true;  // else float32
 };
 
-/// Some pages of one row. The result is a partial softmax: for each head g, out[g] = sum of exp(score - max) v
-/// [stride floats apart], and after value_dim rounded up to kMaxLanes floats come that max and the sum of the weights.
+/// Some pages of one row, a tile at a time. The result is a partial softmax: for each head g, out[g] = sum of exp(score
+/// - max) v [stride floats apart], and after value_dim rounded up to kMaxLanes floats come that max and the sum of the
+/// weights.
 struct DecodeChunk {
   KvPages kv;
   const PageId* pages = nullptr;
@@ -33,7 +34,14 @@ struct DecodeChunk {
   float scale = 1.0f;
   const float* sinks = nullptr;  // [group], null: none
   float* out = nullptr;          // [group, partial_stride(value_dim)]
-  float* scratch = nullptr;      // decode_scratch(group, key_dim) floats
+};
+
+/// Chunks that are decoded in turn, a tile of each at a time: those of neighbouring kv heads lie next to each other,
+/// and memory is read fastest in order. All have the same kv, group and scale; none changes the result of another.
+struct DecodeGroup {
+  const DecodeChunk* chunks = nullptr;
+  int count = 0;             // at most kMaxGroupChunks
+  float* scratch = nullptr;  // decode_scratch(count, group, key_dim) floats
 };
 
 /// Joins `count` partial results of one row, in order, and uses them up: out [group, dim].
@@ -67,8 +75,9 @@ struct PrefillBlock {
   float* scratch = nullptr;  // prefill_scratch(tokens * group, key_dim, value_dim) floats
 };
 
-constexpr int kMaxLanes = 16;      // floats in the widest vector
-constexpr int kDecodeTile = 32;    // tokens whose scores are held at once
+constexpr int kMaxLanes = 16;    // floats in the widest vector
+constexpr int kDecodeTile = 32;  // tokens whose scores are held at once, at most
+constexpr int kMaxGroupChunks = 8;
 constexpr int kTileHeads = 4;      // decode: heads a register tile spans, at most
 constexpr int kKeyBlock = 128;     // prefill: keys between two rescalings, aligned to position 0
 constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans, at most
@@ -76,8 +85,8 @@ constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans,
 // Internal linkage: no copy built for a newer CPU can stand in for another.
 static constexpr int padded_dim(int dim) { return (dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes; }
 static constexpr int partial_stride(int dim) { return padded_dim(dim) + kMaxLanes; }
-static constexpr int64_t decode_scratch(int group, int key_dim) {
-  return int64_t{group} * (padded_dim(key_dim) + kDecodeTile) +
+static constexpr int64_t decode_scratch(int chunks, int group, int key_dim) {
+  return int64_t{group} * (int64_t{chunks} * padded_dim(key_dim) + kDecodeTile) +
          kDecodeTile * (padded_dim(key_dim) + kTileHeads * kMaxLanes);
 }
 static constexpr int64_t prefill_scratch(int64_t rows, int key_dim, int value_dim) {
@@ -89,7 +98,7 @@ struct Kernels {
   int panel_rows;  // prefill blocks do best with a multiple of this many rows (tokens * group)
   void (*store_bf16_row)(const float* from, int n, uint16_t* to);
   void (*load_bf16_row)(const uint16_t* from, int n, float* to);
-  void (*decode_chunk)(const DecodeChunk& chunk);
+  void (*decode_chunks)(const DecodeGroup& group);
   void (*merge_chunks)(const MergeChunks& merge);
   void (*prefill_block)(const PrefillBlock& block);
 };
@@ -101,7 +110,7 @@ struct Kernels {
   extern const int kPanelRows;                                 \
   void store_bf16_row(const float* from, int n, uint16_t* to); \
   void load_bf16_row(const uint16_t* from, int n, float* to);  \
-  void decode_chunk(const attention::DecodeChunk& chunk);      \
+  void decode_chunks(const attention::DecodeGroup& group);     \
   void merge_chunks(const attention::MergeChunks& merge);      \
   void prefill_block(const attention::PrefillBlock& block);    \
   attention::Kernels attention_kernels();                      \

@@ -16,7 +16,7 @@ void store_bf16_row(const float* from, int n, uint16_t* to) {
 void load_bf16_row(const uint16_t* from, int n, float* to) { widen_row(from, n, to); }
 
 attention::Kernels attention_kernels() {
-  return {kPanelRows, store_bf16_row, load_bf16_row, decode_chunk, merge_chunks, prefill_block};
+  return {kPanelRows, store_bf16_row, load_bf16_row, decode_chunks, merge_chunks, prefill_block};
 }
 
 }  // namespace vortex::VORTEX_ISA
