@@ -13,6 +13,15 @@ DType choose_kv_dtype(const EngineOptions& options, const ModelConfig& config) {
   return full ? DType::kF32 : DType::kBF16;
 }
 
+Result<std::optional<model::Quantization>> quantization_of(const EngineOptions& options, WorkerPool* pool) {
+  if (options.quantize == "none") return std::optional<model::Quantization>();
+  if (options.dtype == "float32")
+    return Error{ErrorCode::kConfiguration, "--quantize",
+                 fmt::format("products with {} weights are not float32, which --dtype asks for", options.quantize),
+                 "leave one of them out; --kv-cache-dtype float32 keeps keys and values in float32"};
+  return std::optional(model::Quantization{*parse_dtype(options.quantize), pool});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ModelFiles>> open_model(const EngineOptions& options) {
@@ -40,7 +49,8 @@ Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_
   loaded.dense = kernels::make_cpu_dense_ops(loaded.pool.get());
   loaded.attention = attention::make_cpu_attention_ops(loaded.pool.get());
   const model::Backend backend{loaded.dense.get(), loaded.attention.get()};
-  VORTEX_ASSIGN_OR_RETURN(loaded.decoder, model::Decoder::load(*loaded.files, backend));
+  VORTEX_ASSIGN_OR_RETURN(const auto quantization, quantization_of(options, loaded.pool.get()));
+  VORTEX_ASSIGN_OR_RETURN(loaded.decoder, model::Decoder::load(*loaded.files, backend, quantization));
   loaded.kv_dtype = choose_kv_dtype(options, loaded.config());
   return loaded;
 }

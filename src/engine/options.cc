@@ -26,6 +26,7 @@ Result<EngineOptions> engine_options(const Settings& settings) {
   o.device = settings.get_string("device");
   o.dtype = settings.get_string("dtype");
   o.kv_cache_dtype = settings.get_string("kv-cache-dtype");
+  o.quantize = settings.get_string("quantize");
   o.load_format = settings.get_string("load-format");
   o.generation_config = settings.get_string("generation-config");
   o.threads = static_cast<int>(settings.get_optional_int("threads").value_or(0));
@@ -48,6 +49,7 @@ Status validate(const EngineOptions& o) {
       {"device", o.device},
       {"dtype", o.dtype},
       {"kv-cache-dtype", o.kv_cache_dtype},
+      {"quantize", o.quantize},
       {"load-format", o.load_format},
       {"generation-config", o.generation_config},
       {"threads", number_or_auto(o.threads)},

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <new>
-#include <vector>
+#include <string>
 
 #include "loader/errors.h"
 #include "tensor/half.h"
@@ -150,7 +151,7 @@ uint64_t hash_name(std::string_view name) {
   return hash;
 }
 
-using Memory = std::vector<std::unique_ptr<std::byte[]>>;
+using Memory = std::map<std::string, std::unique_ptr<std::byte[]>, std::less<>>;  // by tensor
 
 Result<TensorView> make_tensor(std::string_view name, const Shape& shape, DType dtype, uint64_t seed, Memory* memory) {
   const bool is_vector = shape.rank() < 2;
@@ -163,7 +164,7 @@ Result<TensorView> make_tensor(std::string_view name, const Shape& shape, DType 
   auto* data = new (std::nothrow) std::byte[static_cast<size_t>(*bytes)];
   if (!data)
     return Error{ErrorCode::kResourceExhausted, std::string(name), fmt::format("no memory for {} bytes", *bytes), {}};
-  memory->emplace_back(data);
+  memory->emplace(name, data);
   Random random(seed ^ hash_name(name));
   if (is_vector) {
     fill_vector(name, data, *bytes, random);
@@ -178,7 +179,10 @@ Result<TensorView> make_tensor(std::string_view name, const Shape& shape, DType 
 WeightMap make_dummy_weights(DType dtype, uint64_t seed) {
   auto memory = std::make_shared<Memory>();
   return WeightMap(
-      [=](std::string_view name, const Shape& shape) { return make_tensor(name, shape, dtype, seed, memory.get()); });
+      [=](std::string_view name, const Shape& shape) { return make_tensor(name, shape, dtype, seed, memory.get()); },
+      [=](std::string_view name) {
+        if (const auto it = memory->find(name); it != memory->end()) memory->erase(it);
+      });
 }
 
 }  // namespace vortex

@@ -75,6 +75,13 @@ TEST(HfFamilies, Qwen3Moe) {
   EXPECT_FALSE(parse(every_second).moe.normalize) << "transformers' default";
 }
 
+TEST(HfFamilies, Qwen3Of600MillionHasHeadsWiderThanItsState) {
+  const ModelConfig config = parse(real("qwen3-0.6b"));
+  EXPECT_EQ(config.layers, 28);
+  EXPECT_EQ(config.heads * config.head_dim, 2 * config.hidden_size);
+  EXPECT_TRUE(config.tie_word_embeddings);
+}
+
 TEST(HfFamilies, Qwen3Moe30B) {
   const ModelConfig config = parse(real("qwen3-30b-a3b"));
   EXPECT_EQ(config.moe.experts, 128);

@@ -34,6 +34,11 @@ Status WeightMap::add(std::string name, const TensorView& view) {
   return data_loss(where_, fmt::format("holds tensor {} twice", quote_name(it->first)));
 }
 
+void WeightMap::release(std::string_view name) {
+  const bool is_embedding = tied_ && (name == kHead || name == kEmbedding);
+  if (releaser_ && !is_embedding) releaser_(name);
+}
+
 bool WeightMap::contains(std::string_view name) const {
   return tensors_.contains(tied_ && name == kHead ? kEmbedding : name);
 }

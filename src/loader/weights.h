@@ -22,7 +22,10 @@ class WeightMap {
   using Maker = std::function<Result<TensorView>(std::string_view name, const Shape& shape)>;
 
   WeightMap() = default;
-  explicit WeightMap(Maker maker) : maker_(std::move(maker)) {}
+  /// Frees what a maker made for a name.
+  using Releaser = std::function<void(std::string_view name)>;
+  explicit WeightMap(Maker maker, Releaser releaser = nullptr)
+      : maker_(std::move(maker)), releaser_(std::move(releaser)) {}
 
   /// `where` names the model in errors. With `tied`, "lm_head.weight" is the embedding and a stored copy is ignored.
   void describe_as(std::string where, bool tied);
@@ -36,6 +39,10 @@ class WeightMap {
   Result<std::optional<TensorView>> take_optional(std::string_view name, const Shape& expected);
   bool contains(std::string_view name) const;
 
+  /// Nobody reads this tensor any more: random weights are freed, those of a file stay mapped. An embedding that is
+  /// also the head stays.
+  void release(std::string_view name);
+
   /// kDataLoss with the first few leftovers when a tensor was not taken; harmless ones (precomputed rotary tables
   /// and the like) are known by name.
   Status finish() const;
@@ -44,6 +51,7 @@ class WeightMap {
   std::string where_;
   bool tied_ = false;
   Maker maker_;
+  Releaser releaser_;
   std::map<std::string, TensorView, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;
 };

@@ -7,6 +7,7 @@ namespace vortex {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 /// Views of different memory, so that a test can tell them apart.
@@ -53,6 +54,23 @@ TEST(WeightMap, ATiedHeadIsTheEmbedding) {
   EXPECT_FALSE(map.finish().ok()) << "the embedding itself was not taken";
   EXPECT_EQ(map.take("model.embed_tokens.weight", {8, 4})->data, embedding.data);
   EXPECT_TRUE(map.finish().ok()) << "a stored copy of the head is ignored";
+}
+
+TEST(WeightMap, ReleasesWhatWasMadeButNotAnEmbeddingThatIsTheHead) {
+  for (const bool tied : {false, true}) {
+    std::vector<std::string> released;
+    WeightMap map([](std::string_view, const Shape& shape) -> Result<TensorView> { return view_at(0, shape); },
+                  [&](std::string_view name) { released.emplace_back(name); });
+    map.describe_as("model", tied);
+    for (const char* name : {"model.embed_tokens.weight", "lm_head.weight", "a"}) {
+      ASSERT_TRUE(map.take(name, {2, 2}).ok());
+      map.release(name);
+    }
+    if (tied)
+      EXPECT_THAT(released, ElementsAre("a"));
+    else
+      EXPECT_THAT(released, ElementsAre("model.embed_tokens.weight", "lm_head.weight", "a"));
+  }
 }
 
 TEST(WeightMap, KnowsHarmlessLeftovers) {

@@ -19,13 +19,18 @@ constexpr LayerNormNames kSandwichNorms = {"input_layernorm.weight", "post_atten
 
 }  // namespace
 
-Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend& backend) {
+Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend& backend,
+                                               std::optional<Quantization> quantization) {
   std::unique_ptr<Decoder> decoder(new Decoder);
   decoder->config_ = files.config();
   decoder->backend_ = backend;
-  VORTEX_RETURN_IF_ERROR(decoder->load_weights(files.weights()));
-  files.release_pages();
   const ModelConfig& config = decoder->config_;
+  std::optional<WeightQuantizer> quantizer;
+  if (quantization) quantizer.emplace(*quantization);
+  const LoadContext context{&config, &files.weights(), backend, quantizer ? &*quantizer : nullptr};
+  VORTEX_RETURN_IF_ERROR(decoder->load_weights(context));
+  if (quantizer) quantizer->log_summary(files.path());
+  files.release_pages();
   const auto make_rope = [&](const RopeConfig& rope) {
     return Rope{rope_inverse_frequencies(rope, config.head_dim), rope_attention_scale(rope), rope.interleaved, {}, {}};
   };
@@ -34,14 +39,13 @@ Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend&
   return decoder;
 }
 
-Status Decoder::load_weights(WeightMap& weights) {
-  const LoadContext context{&config_, &weights, backend_};
+Status Decoder::load_weights(const LoadContext& context) {
   const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
-  VORTEX_ASSIGN_OR_RETURN(embedding_, weights.take("model.embed_tokens.weight", Shape{vocab, hidden}));
+  VORTEX_ASSIGN_OR_RETURN(embedding_, context.weights->take("model.embed_tokens.weight", Shape{vocab, hidden}));
   for (int i = 0; i < config_.layers; ++i) VORTEX_RETURN_IF_ERROR(load_layer(context, i));
   VORTEX_ASSIGN_OR_RETURN(final_norm_, context.norm("model.norm.weight", hidden));
-  VORTEX_ASSIGN_OR_RETURN(lm_head_, context.matrix("lm_head.weight", vocab, hidden));
-  return weights.finish();
+  VORTEX_ASSIGN_OR_RETURN(lm_head_, context.head("lm_head.weight", vocab, hidden));
+  return context.weights->finish();
 }
 
 Status Decoder::load_layer(const LoadContext& context, int index) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "loader/model_files.h"
 #include "model/layer_builder.h"
 #include "model/layers.h"
+#include "model/weight_quantizer.h"
 
 namespace vortex::model {
 
@@ -23,7 +25,9 @@ struct Sparsity {
 class Decoder {
  public:
   /// Takes every weight of `files`, which must outlive the decoder; a leftover or missing one is an error.
-  static Result<std::unique_ptr<Decoder>> load(ModelFiles& files, const Backend& backend);
+  /// `quantization` makes blocks of the matrices, but for the embedding and the routers of experts.
+  static Result<std::unique_ptr<Decoder>> load(ModelFiles& files, const Backend& backend,
+                                               std::optional<Quantization> quantization = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
 
@@ -49,7 +53,7 @@ class Decoder {
   };
 
   Decoder() = default;
-  Status load_weights(WeightMap& weights);
+  Status load_weights(const LoadContext& context);
   Status load_layer(const LoadContext& context, int index);
   LayerStep layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index);
   void prepare_lists(const Batch& batch, const PageView& view, bool sparse);

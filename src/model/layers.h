@@ -22,6 +22,8 @@ class CompiledFlow;
 
 namespace vortex::model {
 
+class WeightQuantizer;
+
 /// The kernels a model runs on.
 struct Backend {
   kernels::DenseOps* dense = nullptr;
@@ -96,16 +98,25 @@ struct LoadContext {
   const ModelConfig* config = nullptr;
   WeightMap* weights = nullptr;
   Backend backend;
+  WeightQuantizer* quantizer = nullptr;  // null: weights stay as they are stored
 
   /// A vector of `n` elements (a bias) as float32.
   Result<std::vector<float>> vector(const std::string& name, int64_t n) const;
   /// What an RMS norm multiplies by: the stored weight, plus 1 in models that store it without.
   Result<std::vector<float>> norm(const std::string& name, int64_t n) const;
-  /// Part of a weight that was taken, ready for products; or its transpose. `name` is for errors.
-  Result<std::unique_ptr<kernels::Matrix>> prepared(const std::string& name, const TensorView& part) const;
-  Result<std::unique_ptr<kernels::Matrix>> transposed(const std::string& name, const TensorView& part) const;
   /// A matrix [rows, cols] ready for products.
   Result<std::unique_ptr<kernels::Matrix>> matrix(const std::string& name, int64_t rows, int64_t cols) const;
+  /// The output head, which is quantised less.
+  Result<std::unique_ptr<kernels::Matrix>> head(const std::string& name, int64_t rows, int64_t cols) const;
+  /// Part of a weight that was taken, ready for products. `name` is for errors, here and below.
+  Result<std::unique_ptr<kernels::Matrix>> prepared(const std::string& name, const TensorView& part) const;
+  /// The same, never quantised.
+  Result<std::unique_ptr<kernels::Matrix>> as_stored(const std::string& name, const TensorView& part) const;
+  /// The transpose of what prepared() gives, so that both forms of a weight mean the same numbers.
+  Result<std::unique_ptr<kernels::Matrix>> transposed(const std::string& name, const TensorView& part) const;
+  /// Columns first, first + step, ... of a part as the rows of a matrix.
+  Result<std::unique_ptr<kernels::Matrix>> columns(const std::string& name, const TensorView& part, int64_t first,
+                                                   int64_t step) const;
 };
 
 /// Rows [first, first + count) of a matrix.

@@ -1,12 +1,9 @@
 #include "model/moe_experts.h"
 
-#include "kernels/transposed.h"
 #include "tensor/quant_blocks.h"
 
 namespace vortex::model {
 namespace {
-
-using kernels::Matrix;
 
 Result<Expert> load_expert(const LoadContext& context, const std::string& prefix) {
   const int64_t hidden = context.config->hidden_size, inner = context.config->moe.intermediate_size;
@@ -19,14 +16,6 @@ Result<Expert> load_expert(const LoadContext& context, const std::string& prefix
   VORTEX_ASSIGN_OR_RETURN(expert.up_bias, context.vector(prefix + "up_proj.bias", inner));
   VORTEX_ASSIGN_OR_RETURN(expert.down_bias, context.vector(prefix + "down_proj.bias", hidden));
   return expert;
-}
-
-/// The matrix whose rows are columns first, first + step, ... of `matrix`; `name` is for errors.
-Result<std::unique_ptr<Matrix>> turned(const LoadContext& context, const std::string& name, const TensorView& matrix,
-                                       int64_t first, int64_t step) {
-  auto tensor = kernels::transposed(matrix, first, step);
-  if (!tensor.ok()) return Error{tensor.error().code, name, tensor.error().message, tensor.error().hint};
-  return context.backend.dense->prepare_owned(tensor->view, std::move(tensor->memory));
 }
 
 /// A stack of biases [experts, n]: elements first, first + step, ... of one.
@@ -59,9 +48,9 @@ Result<Stacks> take_stacks(const LoadContext& context, const std::string& prefix
 Result<Expert> unstacked(const LoadContext& context, const std::string& prefix, const Stacks& stacks, int64_t index) {
   const TensorView gate_up = matrix_at(stacks.gate_up, index);
   Expert expert;
-  VORTEX_ASSIGN_OR_RETURN(expert.gate, turned(context, prefix + "gate_up_proj", gate_up, 0, 2));
-  VORTEX_ASSIGN_OR_RETURN(expert.up, turned(context, prefix + "gate_up_proj", gate_up, 1, 2));
-  VORTEX_ASSIGN_OR_RETURN(expert.down, turned(context, prefix + "down_proj", matrix_at(stacks.down, index), 0, 1));
+  VORTEX_ASSIGN_OR_RETURN(expert.gate, context.columns(prefix + "gate_up_proj", gate_up, 0, 2));
+  VORTEX_ASSIGN_OR_RETURN(expert.up, context.columns(prefix + "gate_up_proj", gate_up, 1, 2));
+  VORTEX_ASSIGN_OR_RETURN(expert.down, context.columns(prefix + "down_proj", matrix_at(stacks.down, index), 0, 1));
   if (!context.config->moe.expert_bias) return expert;
   expert.gate_bias = bias_of(stacks.gate_up_bias, index, 0, 2);
   expert.up_bias = bias_of(stacks.gate_up_bias, index, 1, 2);

@@ -30,7 +30,7 @@ void softmax(std::span<float> values) {
 Result<std::unique_ptr<kernels::Matrix>> exact_matrix(const LoadContext& context, const std::string& name, int64_t rows,
                                                       int64_t cols) {
   VORTEX_ASSIGN_OR_RETURN(const TensorView view, context.weights->take(name, Shape{rows, cols}));
-  if (!is_quantized(view.dtype)) return context.prepared(name, view);
+  if (!is_quantized(view.dtype)) return context.as_stored(name, view);
   TensorView exact{nullptr, DType::kF32, view.shape};
   auto memory = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(exact.bytes()));
   dequantize(view.dtype, view.data, reinterpret_cast<float*>(memory.get()), rows * cols);

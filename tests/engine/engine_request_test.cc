@@ -198,6 +198,12 @@ TEST(EngineStartTest, Options) {
   EXPECT_THAT(option_error([](EngineOptions& o) { o.dtype = "float31"; }),
               AllOf(HasSubstr("float31"), HasSubstr("float32")));
   EXPECT_THAT(option_error([](EngineOptions& o) { o.kv_cache_dtype = "int2"; }), HasSubstr("int2"));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.quantize = "q2_k"; }), AllOf(HasSubstr("q2_k"), HasSubstr("q8_0")));
+  EXPECT_THAT(option_error([](EngineOptions& o) {
+                o.dtype = "float32";
+                o.quantize = "q4_0";
+              }),
+              AllOf(HasSubstr("--quantize: products with q4_0"), HasSubstr("--kv-cache-dtype float32")));
   EXPECT_THAT(option_error([](EngineOptions& o) { o.device = "cuda"; }), HasSubstr("CUDA"));
   EXPECT_THAT(option_error([](EngineOptions& o) { o.max_num_seqs = 0; }), HasSubstr("max-num-seqs cannot be '0'"));
   EXPECT_THAT(option_error([](EngineOptions& o) { o.page_size = -16; }), HasSubstr("page-size cannot be '-16'"));

@@ -36,6 +36,7 @@ def model(tmp_path):
         (["run", MODEL, "hi", "--max-tokens", "0"], ["max_tokens", "at least 1"]),
         (["run", MODEL, "hi", "--temperature", "nan"], ["temperature", "0 to 100"]),
         (["run", MODEL, "hi", "--dtype", "float31"], ["--dtype", "'float31'", "did you mean 'float32'?"]),
+        (["run", MODEL, "hi", "--quantize", "q8_1"], ["--quantize", "'q8_1'", "did you mean 'q8_0'?"]),
         (["run", MODEL, "hi", "--page-size", "0"], ["--page-size", "1 to 4096"]),
         (["run", MODEL, "hi", "--threads", "0"], ["--threads", "1 to 1024"]),
         (["run", MODEL, "hi", "--kv-cache-memory-bytes", "1000"], ["--kv-cache-memory-bytes", "65536"]),

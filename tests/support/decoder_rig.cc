@@ -5,12 +5,14 @@
 namespace vortex::testing {
 
 DecoderRig::DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens,
-                       int64_t max_tokens) {
+                       int64_t max_tokens, std::optional<DType> quantize) {
   files_ = ModelFiles::open(model_path).value();
   const bool reference = backend == RigBackend::kReference;
   dense_ = reference ? kernels::make_ref_dense_ops() : kernels::make_cpu_dense_ops(&pool_);
   attention_ = reference ? attention::make_ref_attention_ops() : attention::make_cpu_attention_ops(&pool_);
-  decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get()}).value();
+  std::optional<model::Quantization> quantization;
+  if (quantize) quantization = {*quantize, &pool_};
+  decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get()}, quantization).value();
   device_ = device::make_cpu_device();
   kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = page_tokens, .page_tokens = page_tokens};
   layout.layer_fields.assign(static_cast<size_t>(config().layers), model::kv_fields(config(), page_tokens, kv_dtype));

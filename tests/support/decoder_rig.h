@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ enum class RigBackend { kReference, kCpu };
 class DecoderRig {
  public:
   DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens = 16,
-             int64_t max_tokens = 4096);
+             int64_t max_tokens = 4096, std::optional<DType> quantize = std::nullopt);
 
   /// Appends tokens to the one sequence in a single prefill step; logits of the last `wanted` of them.
   std::vector<std::vector<float>> prefill(std::span<const int32_t> ids, int64_t wanted);
