@@ -8,48 +8,54 @@ namespace {
 
 using attention::DecodeGroup;
 using attention::kMaxGroupChunks;
+using attention::kMaxLanes;
 using attention::kTileHeads;
 using attention::KvPages;
 using attention::MergeChunks;
 
 constexpr float kMinusInfinity = -__builtin_huge_valf();
 
-void scale_row(float* row, int n, float factor) {
-  for (int d = 0; d < n; d += kLanes) store(row + d, load(row + d) * set1(factor));
+void scale_row(float* row, int n, F32 factor) {
+  for (int d = 0; d < n; d += kLanes) store(row + d, load(row + d) * factor);
 }
 
-/// Turns the scores of one head into weights under the new maximum, and brings what was summed before under it.
-void softmax_tile(float* scores, int tokens, int dim, float* out) {
-  const int padded = padded_dim(dim);
-  float& max_so_far = out[padded];
-  float& sum_so_far = out[padded + 1];
-  const int end = (tokens + kLanes - 1) / kLanes * kLanes;
+/// Whole vectors that hold n floats.
+int whole_vectors(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+/// The largest of one head's scores and `max_so_far`; what fills the last vector counts as no token.
+float new_max(float* scores, int tokens, float max_so_far) {
+  const int end = whole_vectors(tokens);
   for (int t = tokens; t < end; ++t) scores[t] = kMinusInfinity;
   F32 top = set1(max_so_far);
   for (int t = 0; t < end; t += kLanes) top = max(top, load(scores + t));
-  const float new_max = reduce_max(top);
-  F32 total = zero();
-  for (int t = 0; t < end; t += kLanes) {
+  return reduce_max(top);
+}
+
+/// Turns the scores of one head into weights under the new maximum, and brings what was summed before under it.
+void weigh(float* scores, int tokens, float new_max, int padded, float* out) {
+  float& max_so_far = out[padded];
+  float* const lane_sums = out + padded + kMaxLanes;
+  F32 total = load(lane_sums);
+  if (new_max != max_so_far) {
+    const F32 correction = exp(set1(max_so_far - new_max));
+    scale_row(out, padded, correction);
+    total = total * correction;
+    max_so_far = new_max;
+  }
+  for (int t = 0; t < tokens; t += kLanes) {
     const F32 weights = exp(load(scores + t) - set1(new_max));
     store(scores + t, weights);
     total = total + weights;
   }
-  if (new_max != max_so_far) {
-    float correction[kLanes];
-    store(correction, exp(set1(max_so_far - new_max)));
-    scale_row(out, padded, correction[0]);
-    sum_so_far *= correction[0];
-    max_so_far = new_max;
-  }
-  sum_so_far += reduce_add(total);
+  store(lane_sums, total);
 }
 
 /// A sink is a token of a row's first chunk that has a score and no value.
 void start_sums(const DecodeChunk& chunk, int g, float* out) {
   const int padded = padded_dim(chunk.kv.value_dim);
-  for (int d = 0; d < padded; ++d) out[d] = 0.0f;
+  for (int d = 0; d < partial_stride(chunk.kv.value_dim); ++d) out[d] = 0.0f;
   out[padded] = chunk.sinks != nullptr ? chunk.sinks[g] : kMinusInfinity;
-  out[padded + 1] = chunk.sinks != nullptr ? 1.0f : 0.0f;
+  out[padded + kMaxLanes] = chunk.sinks != nullptr ? 1.0f : 0.0f;
 }
 
 /// Some chunks, a tile of each in turn.
@@ -66,7 +72,7 @@ class Decode {
         queries_(of.scratch),
         scores_(queries_ + int64_t{count_} * group_ * q_stride_),
         lanes_(scores_ + group_ * kDecodeTile),
-        wide_(lanes_ + kTileHeads * kDecodeTile * attention::kMaxLanes) {
+        wide_(lanes_ + kTileHeads * kDecodeTile * kMaxLanes) {
     for (int c = 0; c < count_; ++c) start(c);
   }
 
@@ -81,8 +87,8 @@ class Decode {
       else
         attend(tiles[i], tiles[i ^ 1]);
     }
-    if (Rows::kPairs)
-      for (int c = 0; c < count_; ++c) order_columns(chunks_[c].out);
+    for (int c = 0; c < count_; ++c)
+      for (int g = 0; g < group_; ++g) finish(chunks_[c].out + g * out_stride_);
   }
 
  private:
@@ -97,7 +103,7 @@ class Decode {
       float* q = queries(c) + g * q_stride_;
       in_read_order<Rows>(from, paged_.key_dim, q);
       for (int d = paged_.key_dim; d < q_stride_; ++d) q[d] = 0.0f;
-      scale_row(q, q_stride_, chunk.scale);
+      scale_row(q, q_stride_, set1(chunk.scale));
       start_sums(chunk, g, chunk.out + g * out_stride_);
     }
   }
@@ -111,11 +117,12 @@ class Decode {
     }
   }
 
-  void order_columns(float* out) {
-    for (int g = 0; g < group_; ++g, out += out_stride_) {
-      for (int d = 0; d < paged_.value_dim; ++d) wide_[d] = out[d];
-      in_column_order<Rows>(wide_, paged_.value_dim, out);
-    }
+  void finish(float* out) {
+    const int padded = padded_dim(paged_.value_dim);
+    out[padded + 1] = reduce_add(load(out + padded + kMaxLanes));
+    if (!Rows::kPairs) return;
+    for (int d = 0; d < paged_.value_dim; ++d) wide_[d] = out[d];
+    in_column_order<Rows>(wide_, paged_.value_dim, out);
   }
 
   void attend(const Tile& tile, const Tile& next) {
@@ -176,9 +183,17 @@ class Decode {
     }
   }
 
+  /// Some heads at a time, so that one waits while others compute.
   void softmax(const Tile& tile, float* out) {
-    for (int g = 0; g < group_; ++g)
-      softmax_tile(scores_ + g * kDecodeTile, tile.tokens, paged_.value_dim, out + g * out_stride_);
+    const int padded = padded_dim(paged_.value_dim);
+    for (int first = 0; first < group_; first += kTileHeads) {
+      const int end = first + kTileHeads < group_ ? first + kTileHeads : group_;
+      float tops[kTileHeads];
+      for (int g = first; g < end; ++g)
+        tops[g - first] = new_max(scores_ + g * kDecodeTile, tile.tokens, out[g * out_stride_ + padded]);
+      for (int g = first; g < end; ++g)
+        weigh(scores_ + g * kDecodeTile, tile.tokens, tops[g - first], padded, out + g * out_stride_);
+    }
   }
 
   const DecodeChunk* const chunks_;

@@ -22,7 +22,7 @@ struct KvPages {
 
 /// Some pages of one row, a tile at a time. The result is a partial softmax: for each head g, out[g] = sum of exp(score
 /// - max) v [stride floats apart], and after value_dim rounded up to kMaxLanes floats come that max and the sum of the
-/// weights.
+/// weights; the rest of the stride is the kernel's own.
 struct DecodeChunk {
   KvPages kv;
   const PageId* pages = nullptr;
@@ -84,7 +84,7 @@ constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans,
 
 // Internal linkage: no copy built for a newer CPU can stand in for another.
 static constexpr int padded_dim(int dim) { return (dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes; }
-static constexpr int partial_stride(int dim) { return padded_dim(dim) + kMaxLanes; }
+static constexpr int partial_stride(int dim) { return padded_dim(dim) + 2 * kMaxLanes; }
 static constexpr int64_t decode_scratch(int chunks, int group, int key_dim) {
   return int64_t{group} * (int64_t{chunks} * padded_dim(key_dim) + kDecodeTile) +
          kDecodeTile * (padded_dim(key_dim) + kTileHeads * kMaxLanes);
