@@ -28,7 +28,7 @@ Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend&
   std::optional<WeightQuantizer> quantizer;
   if (quantization) quantizer.emplace(*quantization);
   const LoadContext context{&config, &files.weights(), backend, quantizer ? &*quantizer : nullptr};
-  VORTEX_RETURN_IF_ERROR(decoder->load_weights(context));
+  VORTEX_RETURN_IF_ERROR(decoder->load_weights(files, context));
   if (quantizer) quantizer->log_summary(files.path());
   files.release_pages();
   const auto make_rope = [&](const RopeConfig& rope) {
@@ -39,10 +39,14 @@ Result<std::unique_ptr<Decoder>> Decoder::load(ModelFiles& files, const Backend&
   return decoder;
 }
 
-Status Decoder::load_weights(const LoadContext& context) {
+/// A layer's pages of the file go back when its weights are packed, so that the model is not in memory twice.
+Status Decoder::load_weights(const ModelFiles& files, const LoadContext& context) {
   const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
   VORTEX_ASSIGN_OR_RETURN(embedding_, context.weights->take("model.embed_tokens.weight", Shape{vocab, hidden}));
-  for (int i = 0; i < config_.layers; ++i) VORTEX_RETURN_IF_ERROR(load_layer(context, i));
+  for (int i = 0; i < config_.layers; ++i) {
+    VORTEX_RETURN_IF_ERROR(load_layer(context, i));
+    files.release_pages();
+  }
   VORTEX_ASSIGN_OR_RETURN(final_norm_, context.norm("model.norm.weight", hidden));
   VORTEX_ASSIGN_OR_RETURN(lm_head_, context.head("lm_head.weight", vocab, hidden));
   return context.weights->finish();

@@ -53,7 +53,7 @@ class Decoder {
   };
 
   Decoder() = default;
-  Status load_weights(const LoadContext& context);
+  Status load_weights(const ModelFiles& files, const LoadContext& context);
   Status load_layer(const LoadContext& context, int index);
   LayerStep layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index);
   void prepare_lists(const Batch& batch, const PageView& view, bool sparse);
