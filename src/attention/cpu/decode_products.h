@@ -145,9 +145,8 @@ void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float
   constexpr int kTokens = kTokensBeside<H>;
   const auto wide_at = [&](int token) { return kWiden ? wide + token * padded_dim(from.key_dim) : nullptr; };
   int t = 0;
-  // Four heads: a last token alone would wait for its four sums, so it shares two pairs with those before.
-  const bool pairs_last = H == kTileHeads && kTokens == 3 && tile.tokens % kTokens == 1;
-  for (; t + (pairs_last ? kTokens + 1 : kTokens - 1) < tile.tokens; t += kTokens) {
+  const int last = tile.tokens - kTokens;
+  for (; t <= last; t += kTokens) {
     ahead.step();
     dot_tokens<Rows, H, kTokens, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
