@@ -26,8 +26,8 @@ inline void unwrap(const Status& status) {
   if (!status.ok()) raise(status.error());
 }
 
-/// What `work` gives, other Python threads running meanwhile. It must not touch Python. A failed check of ours becomes a
-/// Python exception.
+/// What `work` gives, other Python threads running meanwhile. It must not touch Python. A failed check of ours becomes
+/// a Python exception.
 template <class Work>
 auto without_gil(Work&& work) {
   const nanobind::gil_scoped_release released;
