@@ -9,6 +9,7 @@
 #include <exception>
 #include <initializer_list>
 #include <new>
+#include <system_error>
 
 namespace vortex {
 namespace {
@@ -57,6 +58,13 @@ void on_bus_error(int number, siginfo_t* info, void*) {
   } catch (const std::bad_alloc&) {
     end_with_line(
         {"vortex: out of memory (lower --kv-cache-memory-bytes or --max-model-len, or take a smaller model)"});
+  } catch (const std::system_error& error) {
+    // What std::thread throws when the system gives it no memory or no more threads.
+    if (error.code() == std::errc::resource_unavailable_try_again)
+      end_with_line(
+          {"vortex: a thread cannot be started: out of memory, or of what this user may start "
+           "(lower --threads or --kv-cache-memory-bytes, or see ulimit -u)"});
+    earlier_terminate();
   } catch (...) {
     earlier_terminate();
   }

@@ -6,8 +6,8 @@
 namespace vortex {
 
 /// For main(), first of all. An exception std::bad_alloc that nobody caught, on any thread, ends the program with the
-/// line "out of memory"; so does the read of a watched mapping that its file no longer backs (SIGBUS). Other uncaught
-/// exceptions and bus errors end it as before.
+/// line "out of memory", one for a thread that cannot be started with a line of its own; so does the read of a watched
+/// mapping that its file no longer backs (SIGBUS). Other uncaught exceptions and bus errors end it as before.
 void install_last_words();
 
 /// While it lives, a bus error within [begin, begin + size) names `path`, which must outlive it.

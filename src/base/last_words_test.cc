@@ -41,6 +41,8 @@ TEST(LastWordsDeathTest, NoMemoryOnAnyThread) {
   install_last_words();
   const auto fail = [] { throw std::bad_alloc(); };
   EXPECT_EXIT(std::thread(fail).join(), testing::ExitedWithCode(1), "^vortex: out of memory \\(lower --kv-cache");
+  const auto no_thread = [] { throw std::system_error(EAGAIN, std::generic_category()); };
+  EXPECT_EXIT(std::thread(no_thread).join(), testing::ExitedWithCode(1), "^vortex: a thread cannot be started");
   EXPECT_EXIT(std::thread([] { throw 7; }).join(), testing::KilledBySignal(SIGABRT), "int");
 }
 

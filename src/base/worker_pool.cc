@@ -94,6 +94,12 @@ struct WorkerPool::State {
     return number;
   }
 
+  void stop() {
+    stopping = true;
+    start_round();
+    for (std::thread& thread : threads) thread.join();
+  }
+
   void join_round() {
     for (uint32_t left = unfinished.load(std::memory_order_acquire); left != 0;) {
       left = await_change(unfinished, left, crowded);
@@ -117,16 +123,15 @@ WorkerPool::WorkerPool(int threads) {
   VORTEX_CHECK(threads >= 1 && threads <= kMaxThreads, "{} threads", threads);
   state_ = std::make_unique<State>(threads);
   state_->threads.reserve(static_cast<std::size_t>(threads - 1));
-  for (int t = 1; t < threads; ++t) {
-    state_->threads.emplace_back([state = state_.get()] { state->worker(); });
+  try {
+    for (int t = 1; t < threads; ++t) state_->threads.emplace_back([state = state_.get()] { state->worker(); });
+  } catch (...) {
+    state_->stop();  // a thread that is not joined would end the program
+    throw;
   }
 }
 
-WorkerPool::~WorkerPool() {
-  state_->stopping = true;
-  state_->start_round();
-  for (std::thread& thread : state_->threads) thread.join();
-}
+WorkerPool::~WorkerPool() { state_->stop(); }
 
 int WorkerPool::size() const { return state_->size; }
 

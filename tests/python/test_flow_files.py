@@ -98,7 +98,7 @@ def test_a_field_that_no_memory_holds(cache, tmp_path):
 @pytest.mark.parametrize(
     "file, status, part",
     [
-        ("flow.py", FAILED, "Python front end"),
+        ("flow.py", CONFIGURATION, "flow.py:1:1: the flow raised NameError"),
         ("flow.txt", CONFIGURATION, "no suffix of a flow's file"),
         ("flow.so", CONFIGURATION, "cannot be loaded"),
         ("flow.json", FAILED, "flow.json"),
