@@ -169,4 +169,6 @@ def test_continuous_usage_counts_up(server):
 
 def test_every_token_is_an_event(server):
     events = stream(server, TEXT, {"prompt": PROMPT, "max_tokens": 8, "ignore_eos": True})
-    assert 6 <= len(events) <= 8  # a token may be a part of a character
+    tokens = [event for event in events if event["choices"][0]["text"]]
+    assert 6 <= len(tokens) <= 8  # a token may be a part of a character
+    assert len(events) - len(tokens) <= 1  # the end may come by itself
