@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "base/log.h"
+#include "base/log_settings.h"
 #include "loader/hub/resolve.h"
 
 namespace vortex::python {
@@ -16,15 +17,6 @@ Result<Settings> read_settings(const EngineRequest& request) {
   for (const auto& [name, text] : request.settings)
     VORTEX_RETURN_IF_ERROR(settings.set(name, text, SettingSource::kFlag, name));
   return settings;
-}
-
-void configure_log_from(const Settings& settings) {
-  const std::string& level = settings.get_string("log-level");
-  const LogLevel threshold = level == "debug"  ? LogLevel::kDebug
-                             : level == "info" ? LogLevel::kInfo
-                             : level == "warn" ? LogLevel::kWarn
-                                               : LogLevel::kError;
-  configure_log(threshold, settings.get_string("log-format") == "json" ? LogFormat::kJson : LogFormat::kText);
 }
 
 /// A line for each file that is fetched.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
 from vortex.errors import ConfigurationError
+from vortex.names import nearest
 
 PREFIX = "vortex_"
 
@@ -98,5 +98,4 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 
 
 def _nearest(name: object) -> str:
-    near = get_close_matches(str(name), FIELD_NAMES, 1)
-    return f"did you mean {near[0]!r}?" if near else "docs/configuration.md has them all"
+    return nearest(name, FIELD_NAMES) or "docs/configuration.md has them all"

@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "base/last_words.h"
-#include "base/log.h"
+#include "base/log_settings.h"
 #include "cli/arguments.h"
 
 namespace {
@@ -10,17 +10,6 @@ namespace {
 int fail(const vortex::Error& error) {
   std::fprintf(stderr, "vortex: %s\n", error.to_string().c_str());
   return vortex::exit_status(error.code);
-}
-
-void configure_log_from(const vortex::Settings& settings) {
-  using enum vortex::LogLevel;
-  const std::string& level = settings.get_string("log-level");
-  const vortex::LogLevel threshold = level == "debug"  ? kDebug
-                                     : level == "info" ? kInfo
-                                     : level == "warn" ? kWarn
-                                                       : kError;
-  const bool json = settings.get_string("log-format") == "json";
-  vortex::configure_log(threshold, json ? vortex::LogFormat::kJson : vortex::LogFormat::kText);
 }
 
 }  // namespace

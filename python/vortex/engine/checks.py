@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from vortex.errors import InvalidArgumentError
+from vortex.names import nearest
 
 _MOST_SHOWN = 60
 
@@ -17,9 +17,7 @@ def fault(key: str, value: object, allowed: str) -> InvalidArgumentError:
 
 def unknown(key: object, names: Iterable[str], where: str) -> InvalidArgumentError:
     """For `raise`: no such key, and the nearest that there is."""
-    near = get_close_matches(str(key), names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else "docs/python.md has them all"
-    return InvalidArgumentError(f"{key!r} is not known", where, hint)
+    return InvalidArgumentError(f"{key!r} is not known", where, nearest(key, names) or "docs/python.md has them all")
 
 
 def whole(key: str, value: object, low: int, high: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from vortex import _native
 from vortex.errors import UnsupportedError
+from vortex.names import nearest
 
 _log = logging.getLogger("vortex")
 
@@ -108,5 +108,5 @@ def _text(name: str, value: object) -> str:
 
 def _unknown(name: str, settings: set[str]) -> str:
     names = [*settings, *RENAMED, *HINTS, *REFUSED, "model_path", "vortex", "offline"]
-    near = get_close_matches(name, names, 1)
-    return f"Engine() has no keyword '{name}'" + (f" (did you mean '{near[0]}'?)" if near else "")
+    hint = nearest(name, names)
+    return f"Engine() has no keyword '{name}'" + (f" ({hint})" if hint else "")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from vortex.errors import TraceError
-from vortex.flow.names import nearest
 from vortex.flow.shapes import Shape
 from vortex.flow.values import FORMAT, MAX_ELEMENTS, MAX_EXTENT, MAX_FIELDS, MAX_NAME_LENGTH, Type
+from vortex.names import SHORT, nearest
 
 STORAGES = ("flow", "float32", "bfloat16", "float16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "int2", "int1")
 RESERVED = ("k", "v", "latent", "kv_c", "k_pe")
@@ -59,7 +59,7 @@ def _field(name: Any, value: Any, shape: Shape, where: str) -> Field:
         raise TraceError(
             f"field '{name}' has unknown storage {field.storage!r}",
             where,
-            nearest(str(field.storage), STORAGES) or f"use one of {', '.join(STORAGES)}",
+            nearest(field.storage, STORAGES, SHORT) or f"use one of {', '.join(STORAGES)}",
         )
     return field
 

@@ -9,10 +9,10 @@ from types import CodeType, ModuleType
 
 from vortex.errors import TraceError, VortexError
 from vortex.flow.flow import FlowClass
-from vortex.flow.names import nearest
 from vortex.flow.places import PACKAGE, is_authors, place_of_exception
 from vortex.flow.registry import registered
 from vortex.flow.tracing import exception_of_author
+from vortex.names import SHORT, nearest
 
 _MODULE = "vortex_flow_file"
 
@@ -88,11 +88,11 @@ def _where_it_is(module: ModuleType, name: str) -> str:
     for other in ("vortex.indexer", "vortex.cache", "vortex.abs", "vortex.flow"):
         if name in import_module(other).__all__:
             return f"{other} has it"
-    return nearest(name, getattr(module, "__all__", ()))
+    return nearest(name, getattr(module, "__all__", ()), SHORT)
 
 
 def _named(flows: dict[str, FlowClass], name: str, path: str) -> FlowClass:
     if name in flows:
         return flows[name]
     there = f"the file registers {', '.join(flows)}" if flows else "the file registers no flow"
-    raise TraceError(f"no flow '{name}'", path, nearest(name, flows) or there)
+    raise TraceError(f"no flow '{name}'", path, nearest(name, flows, SHORT) or there)

@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 from vortex.errors import TraceError
 from vortex.flow.fields import Field
 from vortex.flow.infer import Application, Refused, infer
-from vortex.flow.names import nearest
 from vortex.flow.places import place_of_call
 from vortex.flow.shapes import Shape
 from vortex.flow.table import OPS
 from vortex.flow.tensor import vTensor
 from vortex.flow.values import FORMAT, MAX_NODES, Side, Type
+from vortex.names import SHORT, nearest
 
 Node = dict[str, Any]
 
@@ -43,7 +43,7 @@ class FieldMap(dict[str, vTensor]):
     """The `cache` of a flow's methods."""
 
     def __missing__(self, name: str) -> NoReturn:
-        raise TraceError(f"no field '{name}'", place_of_call(), nearest(str(name), self))
+        raise TraceError(f"no field '{name}'", place_of_call(), nearest(name, self, SHORT))
 
     def __setitem__(self, name: str, value: Any) -> NoReturn:
         raise TraceError(

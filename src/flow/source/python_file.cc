@@ -29,7 +29,7 @@ class Recordings {
     VORTEX_ASSIGN_OR_RETURN(const fs::path folder, toolchain::code_cache_folder(cache_dir));
     VORTEX_ASSIGN_OR_RETURN(CodeCache cache, CodeCache::open(folder, ".json"));
     // The path too: places in the graph are written with it.
-    const std::string subject = fmt::format("vortex {} {}\n{}\n{}\n{}\n{}\n", VORTEX_VERSION, "graph of python",
+    const std::string subject = fmt::format("vortex {} graph of python\n{}\n{}\n{}\n{}\n", VORTEX_VERSION,
                                             front_end.identity(), fs::absolute(path).string(), path, name.value_or(""));
     return Recordings(path, name, sha256_of(subject + text), std::move(front_end), std::move(cache));
   }
@@ -44,11 +44,11 @@ class Recordings {
     return text.ok() ? std::optional(*text) : std::nullopt;
   }
 
-  /// Runs the front end; keeps what it says, but for mistakes.
+  /// Runs the front end; keeps what it says, but for mistakes: the graphs, or without shapes what the flow is.
   Result<PythonAnswer> record(std::span<const GraphShape> shapes) const {
     VORTEX_ASSIGN_OR_RETURN(const auto scratch, toolchain::ScratchFolder::create(cache_.folder()));
     VORTEX_ASSIGN_OR_RETURN(const PythonAnswer answer, front_end_.record(path_, name_, shapes, scratch.path()));
-    VORTEX_RETURN_IF_ERROR(keep("", describe(answer), answer.files, scratch.path()));
+    if (shapes.empty()) VORTEX_RETURN_IF_ERROR(keep("", describe(answer), answer.files, scratch.path()));
     for (size_t i = 0; i < shapes.size(); ++i)
       if (answer.graphs[i].ok())
         VORTEX_RETURN_IF_ERROR(keep(to_string(shapes[i]), *answer.graphs[i], answer.files, scratch.path()));

@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "flow/ir/json.h"
 #include "flow/source/places.h"
 #include "toolchain/program.h"
 
@@ -21,21 +22,11 @@ constexpr const char* kStart =
     "import sys; sys.path[:0] = [f for f in sys.argv[1:2] if f]; "
     "from vortex.flow.trace_main import main; sys.exit(main(sys.argv[2]))";
 
-Json shape_json(const GraphShape& shape) {
-  Json out = {{"page_tokens", shape.page_tokens},
-              {"group", shape.group},
-              {"head_dim", shape.head_dim},
-              {"attention", shape.attention()},
-              {"scale", shape.logit_scale()}};
-  if (shape.latent()) out["kv_lora_rank"] = shape.kv_lora_rank;
-  return out;
-}
-
 std::string request_text(const std::string& path, const std::optional<std::string>& name,
                          std::span<const GraphShape> shapes, const fs::path& out) {
   Json request = {{"path", path}, {"name", nullptr}, {"shapes", Json::array()}, {"out", out.string()}};
   if (name) request["name"] = *name;
-  for (const GraphShape& shape : shapes) request["shapes"].push_back(shape_json(shape));
+  for (const GraphShape& shape : shapes) request["shapes"].push_back(Json::parse(write_shape(shape)));
   return request.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vortex.engine.engine import Engine
-from vortex.engine.sgl.engine_file import EngineConfigError, default_model, module_places, read_engine_file
+from vortex.engine.sgl.engine_file import EngineConfigError, default_model, find_module, read_engine_file
 from vortex.engine.sgl.preflight import check_engine_config
 from vortex.engine.vortex_argument import SWITCH
 from vortex.errors import ConfigurationError
@@ -77,6 +77,5 @@ def _beside(file: Path, values: dict[str, Any]) -> dict[str, Any]:
     """A flow's file that is not in the working folder may lie beside the engine file."""
     key = "vortex_module_path"
     if isinstance(values.get(key), str):
-        found = [place for place in module_places(file, values[key]) if place.is_file()]
-        values[key] = str(found[0]) if found else values[key]
+        values[key] = str(find_module(file, values[key]) or values[key])
     return values

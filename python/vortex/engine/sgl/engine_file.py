@@ -31,6 +31,11 @@ def module_places(file: Path, module: str) -> list[Path]:
     return [Path(module), file.parent / module]
 
 
+def find_module(file: Path, module: str) -> Path | None:
+    """The first of those places where there is a file."""
+    return next((place for place in module_places(file, module) if place.is_file()), None)
+
+
 def default_model() -> str:
     """What the original takes where a file names no model; said, never silent."""
     warnings.warn(f"model_path: not given, so it is {DEFAULT_MODEL}", stacklevel=4)

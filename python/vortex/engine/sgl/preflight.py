@@ -12,7 +12,13 @@ from typing import Any
 
 from vortex import _native
 from vortex.config import PREFIX, VortexConfig
-from vortex.engine.sgl.engine_file import EngineConfigError, default_model, module_places, read_engine_file
+from vortex.engine.sgl.engine_file import (
+    EngineConfigError,
+    default_model,
+    find_module,
+    module_places,
+    read_engine_file,
+)
 from vortex.errors import VortexError
 
 
@@ -65,10 +71,10 @@ def _module_path(file: _File) -> None:
     module = file.values.get(key)
     if not isinstance(module, str) or not module.strip():
         raise file.fault(key, "no file is named", "name the flow's file")
-    places = module_places(file.path, module)
-    found = next((place for place in places if place.is_file()), None)
+    found = find_module(file.path, module)
     if found is None:
-        raise file.fault(key, f"{module!r} does not exist", f"tried {' and '.join(str(place) for place in places)}")
+        tried = " and ".join(str(place) for place in module_places(file.path, module))
+        raise file.fault(key, f"{module!r} does not exist", f"tried {tried}")
     file.module = found
     file.values[key] = str(found)
 
