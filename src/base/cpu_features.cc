@@ -7,6 +7,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace vortex {
@@ -74,17 +77,35 @@ CpuFeatures detect() {
   f.brand = brand_string();
   return f;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+CpuFeatures detect() {
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  CpuFeatures f;
+  f.neon = (first & HWCAP_ASIMD) != 0;
+  f.dotprod = (first & HWCAP_ASIMDDP) != 0;
+  f.i8mm = (second & HWCAP2_I8MM) != 0;
+  return f;
+}
 #else
 CpuFeatures detect() { return {}; }
 #endif
 
 // As the flags that cmake/VortexIsa.cmake gives the compiler.
-Isa highest_isa(const CpuFeatures& f) {
-  const bool avx2 = f.avx2 && f.fma && f.f16c && f.bmi && f.bmi2;
-  const bool avx512 = f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl && f.avx512_vnni;
-  if (!avx2) return Isa::kPortable;
-  return avx512 ? Isa::kAvx512 : Isa::kAvx2;
+bool has(const CpuFeatures& f, Isa isa) {
+  switch (isa) {
+    case Isa::kPortable:
+      return true;
+    case Isa::kAvx2:
+      return f.avx2 && f.fma && f.f16c && f.bmi && f.bmi2;
+    case Isa::kAvx512:
+      return has(f, Isa::kAvx2) && f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl && f.avx512_vnni;
+    case Isa::kNeon:
+      return f.neon && f.dotprod;
+  }
+  return false;
 }
+
+constexpr Isa kIsas[] = {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kNeon};
 
 }  // namespace
 
@@ -111,6 +132,9 @@ std::string feature_names(const CpuFeatures& f) {
       {f.amx_tile, "amx_tile"},
       {f.amx_int8, "amx_int8"},
       {f.amx_bf16, "amx_bf16"},
+      {f.neon, "neon"},
+      {f.dotprod, "dotprod"},
+      {f.i8mm, "i8mm"},
   };
   std::string names;
   for (const auto& [present, name] : all) {
@@ -129,21 +153,30 @@ std::string_view isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kNeon:
+      return "neon";
   }
   return "portable";
 }
 
+std::vector<Isa> available_isas(const CpuFeatures& features) {
+  std::vector<Isa> isas;
+  for (const Isa isa : kIsas)
+    if (has(features, isa)) isas.push_back(isa);
+  return isas;
+}
+
 Result<Isa> select_isa(const CpuFeatures& features, std::string_view wanted) {
-  const Isa highest = highest_isa(features);
+  const Isa highest = available_isas(features).back();
   if (wanted.empty()) return highest;
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kIsas) {
     if (wanted != isa_name(isa)) continue;
-    if (isa <= highest) return isa;
+    if (has(features, isa)) return isa;
     return Error{ErrorCode::kConfiguration, "VORTEX_ISA", fmt::format("this processor has no {}", wanted),
                  fmt::format("the highest level here is {}", isa_name(highest))};
   }
   return Error{ErrorCode::kConfiguration, "VORTEX_ISA", fmt::format("unknown instruction set '{}'", wanted),
-               "use portable, avx2 or avx512"};
+               "use portable, avx2, avx512 or neon"};
 }
 
 Result<Isa> best_isa() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -27,6 +28,9 @@ struct CpuFeatures {
   bool amx_tile = false;
   bool amx_int8 = false;
   bool amx_bf16 = false;
+  bool neon = false;
+  bool dotprod = false;
+  bool i8mm = false;
   std::string brand;  // as the processor names itself; empty when unknown
 };
 
@@ -36,17 +40,21 @@ const CpuFeatures& cpu_features();
 /// "avx2 fma f16c": the names of the features that are present, for reports.
 std::string feature_names(const CpuFeatures& features);
 
-/// The levels kernels are built for. Each includes the ones before it.
+/// The levels kernels are built for. Of those that one processor can have, each includes the ones before it.
 enum class Isa {
   kPortable,  // plain C++
   kAvx2,      // avx2, fma, f16c, bmi, bmi2
   kAvx512,    // and avx512 f, bw, dq, vl, vnni
+  kNeon,      // of aarch64: neon, dotprod
 };
 
 std::string_view isa_name(Isa isa);
 
-/// The highest level that `features` allow, or the one `wanted` names ("" is no wish). Error
-/// (configuration): a name that is unknown, or a level this processor lacks.
+/// The levels that `features` allow, the lowest first: kPortable and perhaps more.
+std::vector<Isa> available_isas(const CpuFeatures& features);
+
+/// The highest of available_isas, or the one `wanted` names ("" is no wish). Error (configuration): a name that is
+/// unknown, or a level this processor lacks.
 Result<Isa> select_isa(const CpuFeatures& features, std::string_view wanted);
 
 /// select_isa for this machine, with the wish taken from the environment variable VORTEX_ISA.

@@ -23,15 +23,33 @@ CpuFeatures avx512_machine() {
   return features;
 }
 
-TEST(CpuFeatures, AgreeWithTheKernel) {
+CpuFeatures neon_machine() {
+  CpuFeatures features;
+  features.neon = features.dotprod = true;
+  return features;
+}
+
+/// The line of /proc/cpuinfo that starts with `name`, with a space at its end; empty where there is none.
+std::string cpuinfo_line(std::string_view name) {
   std::ifstream file("/proc/cpuinfo");
-  std::string flags;
-  for (std::string line; flags.empty() && std::getline(file, line);) {
-    if (line.starts_with("flags")) flags = line + " ";
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(name)) return line + " ";
   }
-  if (flags.empty()) GTEST_SKIP() << "no flags in /proc/cpuinfo";
+  return "";
+}
+
+TEST(CpuFeatures, AgreeWithTheKernel) {
+#if defined(__x86_64__)
+  const std::string flags = cpuinfo_line("flags");
+#else
+  const std::string flags = cpuinfo_line("Features");
+#endif
+  if (flags.empty()) GTEST_SKIP() << "no flags in /proc/cpuinfo";  // under qemu-user it is the host's
   const CpuFeatures& features = cpu_features();
   const auto listed = [&](const char* flag) { return flags.find(std::string(" ") + flag + " ") != std::string::npos; };
+  EXPECT_EQ(features.neon, listed("asimd"));
+  EXPECT_EQ(features.dotprod, listed("asimddp"));
+  EXPECT_EQ(features.i8mm, listed("i8mm"));
   EXPECT_EQ(features.avx2, listed("avx2"));
   EXPECT_EQ(features.fma, listed("fma"));
   EXPECT_EQ(features.f16c, listed("f16c"));
@@ -42,12 +60,15 @@ TEST(CpuFeatures, AgreeWithTheKernel) {
   EXPECT_EQ(features.avx512vl, listed("avx512vl"));
   EXPECT_EQ(features.avx512_vnni, listed("avx512_vnni"));
   EXPECT_EQ(features.avx512_bf16, listed("avx512_bf16"));
+#if defined(__x86_64__)
   EXPECT_FALSE(features.brand.empty());
+#endif
 }
 
 TEST(CpuFeatures, NamesListWhatIsPresent) {
   EXPECT_EQ(feature_names({}), "");
   EXPECT_EQ(feature_names(avx2_machine()), "avx2 fma f16c bmi bmi2");
+  EXPECT_EQ(feature_names(neon_machine()), "neon dotprod");
 }
 
 TEST(Isa, IsTheHighestTheProcessorHas) {
@@ -60,6 +81,15 @@ TEST(Isa, IsTheHighestTheProcessorHas) {
   CpuFeatures no_vnni = avx512_machine();
   no_vnni.avx512_vnni = false;
   EXPECT_EQ(*select_isa(no_vnni, ""), Isa::kAvx2);
+  EXPECT_EQ(*select_isa(neon_machine(), ""), Isa::kNeon);
+  CpuFeatures no_dotprod = neon_machine();
+  no_dotprod.dotprod = false;
+  EXPECT_EQ(*select_isa(no_dotprod, ""), Isa::kPortable);
+}
+
+TEST(Isa, TheAvailableOnesComeLowestFirst) {
+  EXPECT_EQ(available_isas(avx512_machine()), (std::vector{Isa::kPortable, Isa::kAvx2, Isa::kAvx512}));
+  EXPECT_EQ(available_isas(neon_machine()), (std::vector{Isa::kPortable, Isa::kNeon}));
 }
 
 TEST(Isa, AWishMayOnlyLowerIt) {
@@ -69,12 +99,15 @@ TEST(Isa, AWishMayOnlyLowerIt) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kConfiguration);
   EXPECT_EQ(refused.error().to_string(), "VORTEX_ISA: this processor has no avx512 (the highest level here is avx2)");
+  EXPECT_FALSE(select_isa(neon_machine(), "avx2").ok());
+  EXPECT_FALSE(select_isa(avx512_machine(), "neon").ok());
 }
 
 TEST(Isa, AnUnknownWishIsAnError) {
   const auto unknown = select_isa(avx2_machine(), "sse9");
   ASSERT_FALSE(unknown.ok());
-  EXPECT_EQ(unknown.error().to_string(), "VORTEX_ISA: unknown instruction set 'sse9' (use portable, avx2 or avx512)");
+  EXPECT_EQ(unknown.error().to_string(),
+            "VORTEX_ISA: unknown instruction set 'sse9' (use portable, avx2, avx512 or neon)");
 }
 
 TEST(Isa, TheEnvironmentIsHonoured) {
