@@ -1,6 +1,7 @@
 #include "tensor/codes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -44,12 +45,16 @@ float first_step(int bits, const float* x, int n) {
 void code_row(int bits, float step, const float* x, int n, uint8_t* out) {
   const float half = static_cast<float>(1 << (bits - 1)), top = static_cast<float>((1 << bits) - 1);
   const float inverse = step > 0 ? 1 / step : 0;
-  for (int i = 0; i < n; ++i) {
+  const auto take = [&](int i) {
     float code = x[i] * inverse + half;
     code = code > 0 ? code : 0;  // NaN too
     code = code < top ? code : top;
     out[i] = static_cast<uint8_t>(static_cast<int>(code));
-  }
+  };
+  int i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int lane = 0; lane < 8; ++lane) take(i + lane);
+  for (; i < n; ++i) take(i);
 }
 
 /// <x, c> and <c, c> of a row, c the codes plus 1/2: the step that fits them best is their ratio.
@@ -114,7 +119,27 @@ void put_codes(const CodeLayout& layout, int row, int first, const uint8_t* code
   }
 }
 
+/// The largest magnitude as bits, NaN above infinity: integers compare without regard to NaN.
+uint32_t largest_bits(const float* x, int n) {
+  int32_t best[8] = {};
+  const auto take = [&](int i, int lane) {
+    const int32_t bits = std::bit_cast<int32_t>(x[i]) & 0x7fffffff;
+    best[lane] = bits > best[lane] ? bits : best[lane];
+  };
+  int i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int lane = 0; lane < 8; ++lane) take(i + lane, lane);
+  for (int lane = 0; i < n; ++i, ++lane) take(i, lane);
+  return static_cast<uint32_t>(*std::max_element(best, best + 8));
+}
+
+/// The smallest bf16 that is not below x >= 0; NaN for NaN.
+uint16_t bf16_at_least(float x) {
+  return x != x ? f32_to_bf16(x) : static_cast<uint16_t>((std::bit_cast<uint32_t>(x) + 0xffffu) >> 16);
+}
+
 int64_t bytes_of_codes(const CodeLayout& layout) {
+  if (layout.bits() == 8) return int64_t{layout.rows()} * layout.cols();
   if (layout.blocked()) return int64_t{layout.rows()} * layout.padded_cols() * layout.bits() / 8;
   const int per_byte = 8 / layout.bits();
   const int64_t bytes = int64_t{layout.rows()} * ((layout.cols() + per_byte - 1) / per_byte);
@@ -128,7 +153,34 @@ CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)
   step_offset_ = bytes_of_codes(*this);
 }
 
+void encode_row(const float* x, int cols, std::byte* row) {
+  const uint16_t step = bf16_at_least(std::bit_cast<float>(largest_bits(x, cols)) / 128);
+  code_row(8, bf16_to_f32(step), x, cols, reinterpret_cast<uint8_t*>(row));
+  std::memcpy(row + cols, &step, sizeof(step));
+}
+
+float code_row_step(const std::byte* row, int cols) {
+  uint16_t stored;
+  std::memcpy(&stored, row + cols, sizeof(stored));
+  return bf16_to_f32(stored);
+}
+
+void decode_row(const std::byte* row, int cols, int n, float* out) {
+  const float step = code_row_step(row, cols);
+  const auto* codes = reinterpret_cast<const uint8_t*>(row);
+  const auto decode = [&](int i) { out[i] = (static_cast<float>(codes[i]) - 127.5f) * step; };
+  int i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int lane = 0; lane < 8; ++lane) decode(i + lane);
+  for (; i < n; ++i) decode(i);
+}
+
 void encode_page(const CodeLayout& layout, const float* x, std::byte* page) {
+  if (layout.bits() == 8) {
+    for (int row = 0; row < layout.rows(); ++row, x += layout.cols(), page += code_row_bytes(layout.cols()))
+      encode_row(x, layout.cols(), page);
+    return;
+  }
   std::memset(page, 0, static_cast<size_t>(layout.step_offset()));
   uint8_t codes[kAtOnce];
   for (int row = 0; row < layout.rows(); ++row, x += layout.cols()) {
@@ -147,6 +199,11 @@ void encode_page(const CodeLayout& layout, const float* x, std::byte* page) {
 }
 
 void decode_page(const CodeLayout& layout, const std::byte* page, float* out) {
+  if (layout.bits() == 8) {
+    for (int row = 0; row < layout.rows(); ++row, out += layout.cols(), page += code_row_bytes(layout.cols()))
+      decode_row(page, layout.cols(), layout.cols(), out);
+    return;
+  }
   const int mask = (1 << layout.bits()) - 1;
   const float middle = static_cast<float>(1 << layout.bits()) / 2 - 0.5f;
   for (int row = 0; row < layout.rows(); ++row) {

@@ -4,12 +4,16 @@
 //
 // A row x is coded with a first step: 2 max|x| / L, or for 2 bits 0.9957 times the root mean square, the best uniform
 // quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960). What is stored is the step that fits the
-// codes best, <x, c> / <c, c> with c = code + 1/2; for 1 bit that is the mean magnitude, doubled. A row of zeros has
-// step 0. NaN and infinity make the step, and with it the whole row, NaN or infinite.
+// codes best, <x, c> / <c, c> with c = code + 1/2; for 1 bit that is the mean magnitude, doubled. 8 bits: the first
+// step is rounded up to bf16 before the codes are taken, and stored as it is, since rounding a fitted one would cost
+// more than the fit gains. A row of zeros has step 0. NaN and infinity make the step, and with it the whole row, NaN or
+// infinite.
 //
-// In memory: the codes, then the steps. Pages whose rows are a multiple of 16 lie in blocks, so that a vector holds the
-// codes of 16 rows: byte (r, i) of 64 bytes, r < 16 and i < 4, holds channels 4 q + i of row r for 8 / bits successive
-// q, the first in the low bits; channels are padded with code -L/2. Other pages lie row by row, low bits first.
+// In memory: 8 bits lie row by row, each row's step behind its codes, so that a row is written alone (a token of K and
+// V is) and successive rows of a page are a page themselves. Fewer bits: the codes, then the steps. Pages whose rows
+// are a multiple of 16 lie in blocks, so that a vector holds the codes of 16 rows: byte (r, i) of 64 bytes, r < 16 and
+// i < 4, holds channels 4 q + i of row r for 8 / bits successive q, the first in the low bits; channels are padded with
+// code -L/2. Other pages lie row by row, low bits first.
 #pragma once
 
 #include <cstddef>
@@ -37,23 +41,31 @@ class CodeLayout {
   int bits() const { return bits_; }
   int rows() const { return rows_; }
   int cols() const { return cols_; }
-  bool blocked() const { return rows_ % kBlockRows == 0; }
+  bool blocked() const { return bits_ < 8 && rows_ % kBlockRows == 0; }
   /// Channels a run of 64 bytes holds for 16 rows; of a blocked page the padded width is a multiple.
   int chunk_cols() const { return kQuad * 8 / bits_; }
   int padded_cols() const { return (cols_ + chunk_cols() - 1) / chunk_cols() * chunk_cols(); }
-  /// Offset of the steps, uint16_t[rows].
+  /// Offset of the steps, uint16_t[rows]. Fewer than 8 bits.
   int64_t step_offset() const { return step_offset_; }
   int64_t page_bytes() const { return step_offset_ + 2 * int64_t{rows_}; }
 
  private:
   int bits_, rows_, cols_;
-  int64_t step_offset_;
+  int64_t step_offset_;  // also the bytes of all codes
 };
 
 /// Stores x [rows, cols].
 void encode_page(const CodeLayout& layout, const float* x, std::byte* page);
 /// The values of a page, [rows, cols].
 void decode_page(const CodeLayout& layout, const std::byte* page, float* out);
+
+/// Bytes of a row of 8-bit codes and its step.
+constexpr int64_t code_row_bytes(int cols) { return cols + 2; }
+/// Stores x [cols] as 8-bit codes and their step.
+void encode_row(const float* x, int cols, std::byte* row);
+/// The first n values of a row of 8-bit codes that is `cols` wide.
+void decode_row(const std::byte* row, int cols, int n, float* out);
+float code_row_step(const std::byte* row, int cols);
 
 /// What multiplies codes in integers: q = round(x / step) in [-127, 127], step = max|x| / 127. Returns the step, NaN or
 /// infinite (and q = 0) when x is not finite.

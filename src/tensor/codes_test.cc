@@ -33,15 +33,26 @@ std::vector<float> round_trip(const CodeLayout& layout, const std::vector<float>
   return out;
 }
 
+/// The smallest bfloat16 number that is not below x.
+float bf16_at_least(double x) {
+  float out = round_to_bf16(static_cast<float>(x));
+  if (out < x) out = bf16_to_f32(static_cast<uint16_t>(f32_to_bf16(out) + 1));
+  return out;
+}
+
+double largest(const float* x, int n) {
+  double best = 0;
+  for (int i = 0; i < n; ++i) best = std::max(best, std::abs(double{x[i]}));
+  return best;
+}
+
 /// The definition of a row's codes (plus 1/2) and of the step that fits them, in double.
 std::vector<double> centres(DType dtype, const float* x, int n) {
-  double largest = 0, squares = 0;
-  for (int i = 0; i < n; ++i) {
-    largest = std::max(largest, std::abs(double{x[i]}));
-    squares += double{x[i]} * x[i];
-  }
+  double squares = 0;
+  for (int i = 0; i < n; ++i) squares += double{x[i]} * x[i];
   const double half = (1 << code_bits(dtype)) / 2;
-  const double step = dtype == DType::kCode2 ? 0.9957 * std::sqrt(squares / n) : largest / half;
+  double step = dtype == DType::kCode2 ? 0.9957 * std::sqrt(squares / n) : largest(x, n) / half;
+  if (dtype == DType::kCode8) step = bf16_at_least(step);
   std::vector<double> out;
   for (int i = 0; i < n; ++i) out.push_back(std::clamp(std::floor(x[i] / step), -half, half - 1) + 0.5);
   return out;
@@ -65,7 +76,7 @@ TEST_P(CodesTest, ValuesAreTheDefinitions) {
   for (int r = 0; r < rows; ++r) {
     const float* row = x.data() + r * cols;
     const std::vector<double> c = centres(dtype, row, cols);
-    const double step = fitted_step(row, c);
+    const double step = dtype == DType::kCode8 ? bf16_at_least(largest(row, cols) / 128.0) : fitted_step(row, c);
     int off = 0;
     for (int i = 0; i < cols; ++i) {
       const double error = std::abs(y[static_cast<size_t>(r * cols + i)] - c[static_cast<size_t>(i)] * step);
@@ -91,6 +102,37 @@ TEST(Codes, BytesOfAPage) {
   EXPECT_EQ(CodeLayout(DType::kCode1, 32, 576).page_bytes(), 32 * 72 + 64);
   EXPECT_EQ(CodeLayout(DType::kCode8, 1, 128).page_bytes(), 130);
   EXPECT_EQ(CodeLayout(DType::kCode1, 1, 3).page_bytes(), 4);  // padded: steps are 16-bit numbers
+}
+
+TEST(Codes, RowsOfEightBitsAreWrittenAndReadAlone) {
+  constexpr int kRows = 16, kCols = 37;
+  const CodeLayout layout(DType::kCode8, kRows, kCols);
+  const std::vector<float> x = gaussian(kRows * kCols);
+  std::vector<std::byte> page(static_cast<size_t>(layout.page_bytes()), std::byte{0xff}), one = page;
+  encode_page(layout, x.data(), page.data());
+  const int64_t at = 5 * code_row_bytes(kCols);
+  encode_row(x.data() + 5 * kCols, kCols, one.data() + at);
+  for (int64_t i = 0; i < layout.page_bytes(); ++i)
+    EXPECT_EQ(one[static_cast<size_t>(i)],
+              i >= at && i < at + code_row_bytes(kCols) ? page[static_cast<size_t>(i)] : std::byte{0xff});
+  std::vector<float> values(kRows * kCols), some(11, NAN);
+  decode_page(layout, page.data(), values.data());
+  decode_row(page.data() + at, kCols, 10, some.data());
+  EXPECT_TRUE(std::equal(some.begin(), some.end() - 1, values.begin() + 5 * kCols));
+  EXPECT_TRUE(std::isnan(some.back()));
+}
+
+TEST(Codes, EightBitsAreHalfAStepOff) {
+  for (const float scale : {1.0f, 1e-30f, 1e30f, 0.9999f}) {
+    std::vector<float> x = gaussian(64 * 64);
+    for (float& v : x) v *= scale;
+    const std::vector<float> y = round_trip(CodeLayout(DType::kCode8, 64, 64), x);
+    for (int r = 0; r < 64; ++r) {
+      const double step = bf16_at_least(largest(x.data() + r * 64, 64) / 128);
+      for (size_t i = static_cast<size_t>(r) * 64; i < static_cast<size_t>(r + 1) * 64; ++i)
+        EXPECT_NEAR(y[i], x[i], step * 0.50002);
+    }
+  }
 }
 
 TEST(Codes, SignOfZeroIsPlus) {
