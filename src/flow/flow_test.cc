@@ -142,7 +142,8 @@ TEST_P(ReadyMade, SelectsAsItsFormula) {
   WorkerPool pool(2);
   for (const WorldShape& shape :
        {WorldShape{4, 64, 16, 2, 1, {1000, 16, 160, 161, 333}}, WorldShape{1, 32, 8, 1, 4, {517}, 5, 2, 3},
-        WorldShape{7, 80, 32, 3, 2, {1025, 40}, 12, 0, 1, DType::kF32}}) {
+        WorldShape{7, 80, 32, 3, 2, {1025, 40}, 12, 0, 1, DType::kF32},
+        WorldShape{3, 64, 16, 2, 2, {650, 40}, 9, 1, 2, DType::kCode8}}) {
     auto flow =
         compile(GetParam().flow, shape, {GetParam().dtype, GetParam().backend, {{"rewrite"}}, shape.kv_dtype}, &pool);
     World world(shape, flow->fields(), 7);

@@ -156,17 +156,27 @@ class World {
       views_.push_back({nullptr, spec.page_bytes(), spec.rows, spec.cols, spec.dtype});
     }
     for (size_t f = 0; f < views_.size(); ++f) views_[f].base = memory[f].data();
-    for (size_t f = 0; f < shape.base_fields(); ++f) randomize(views_[f].dtype, &memory[f]);
+    for (size_t f = 0; f < shape.base_fields(); ++f) randomize(views_[f], &memory[f]);
     view = {views_, shape.kv_heads, shape.page_tokens, shape.page_tokens * shape.pages_per_slab};
   }
 
-  void randomize(DType dtype, std::vector<std::byte>* bytes) {
+  void randomize(const FieldView& field, std::vector<std::byte>* bytes) {
+    if (code_bits(field.dtype) > 0) return randomize_codes({field.dtype, field.rows, field.cols}, bytes);
+    const DType dtype = field.dtype;
     const auto size = static_cast<size_t>(dtype_bytes(dtype, 1));
     for (size_t at = 0; at < bytes->size(); at += size) {
       const float x = normal();
       const uint16_t half = dtype == DType::kBF16 ? f32_to_bf16(x) : f32_to_f16(x);
       if (dtype == DType::kF32) std::memcpy(bytes->data() + at, &x, size);
       if (dtype != DType::kF32) std::memcpy(bytes->data() + at, &half, size);
+    }
+  }
+
+  void randomize_codes(const CodeLayout& layout, std::vector<std::byte>* bytes) {
+    std::vector<float> page(static_cast<size_t>(layout.rows()) * layout.cols());
+    for (size_t at = 0; at < bytes->size(); at += static_cast<size_t>(layout.page_bytes())) {
+      for (float& x : page) x = normal();
+      encode_page(layout, page.data(), bytes->data() + at);
     }
   }
 

@@ -88,8 +88,9 @@ class OwnFlows : public testing::TestWithParam<Case> {};
 
 TEST_P(OwnFlows, ScoreAsTheirFormula) {
   WorkerPool pool(2);
-  for (const WorldShape& shape : {WorldShape{4, 64, 16, 2, 2, {500, 90}}, WorldShape{3, 32, 32, 1, 1, {999}},
-                                  WorldShape{9, 128, 8, 1, 1, {260}}, WorldShape{1, 64, 64, 1, 1, {1280}, 6}}) {
+  for (const WorldShape& shape :
+       {WorldShape{4, 64, 16, 2, 2, {500, 90}}, WorldShape{3, 32, 32, 1, 1, {999}}, WorldShape{9, 128, 8, 1, 1, {260}},
+        WorldShape{1, 64, 64, 1, 1, {1280}, 6}, WorldShape{2, 64, 16, 1, 1, {420}, 9, 1, 2, DType::kCode8}}) {
     auto flow = flows::make_flow(GetParam().flow);
     ASSERT_TRUE(flow.ok());
     auto compiled = CompiledFlow::compile(**flow, GetParam().flow, shape.graph(),

@@ -1,6 +1,7 @@
 // The CPU backend against the interpreter on random graphs and odd shapes, over keys and values and over latents.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 
 #include "base/worker_pool.h"
@@ -35,7 +36,7 @@ WorldShape random_world(std::mt19937* random) {
   shape.bos = pick({0, 1, 2});
   shape.eos = pick({1, 2, 4});
   shape.budget = shape.bos + shape.eos + pick({1, 2, 5, 17});
-  shape.kv_dtype = pick({0, 1}) != 0 ? DType::kBF16 : DType::kF32;
+  shape.kv_dtype = std::array{DType::kF32, DType::kBF16, DType::kCode8}[static_cast<size_t>(pick({0, 1, 2}))];
   if (pick({0, 1, 2, 3, 4}) == 0) make_latent(pick({1, 4, 8, 20}), pick({64, 96, 512}), pick({16, 64}), &shape);
   shape.tokens.clear();
   for (int s = pick({1, 2, 3}); s > 0; --s)
