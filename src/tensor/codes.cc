@@ -45,16 +45,12 @@ float first_step(int bits, const float* x, int n) {
 void code_row(int bits, float step, const float* x, int n, uint8_t* out) {
   const float half = static_cast<float>(1 << (bits - 1)), top = static_cast<float>((1 << bits) - 1);
   const float inverse = step > 0 ? 1 / step : 0;
-  const auto take = [&](int i) {
+  for (int i = 0; i < n; ++i) {
     float code = x[i] * inverse + half;
     code = code > 0 ? code : 0;  // NaN too
     code = code < top ? code : top;
     out[i] = static_cast<uint8_t>(static_cast<int>(code));
-  };
-  int i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int lane = 0; lane < 8; ++lane) take(i + lane);
-  for (; i < n; ++i) take(i);
+  }
 }
 
 /// <x, c> and <c, c> of a row, c the codes plus 1/2: the step that fits them best is their ratio.
@@ -146,6 +142,14 @@ int64_t bytes_of_codes(const CodeLayout& layout) {
   return bytes + bytes % 2;  // the steps are 16-bit numbers
 }
 
+template <int kLargest, class Code>
+float round_query(const float* x, int n, Code* q) {
+  const float step = largest(x, n) / kLargest;
+  const bool finite = std::isfinite(step) && step > 0;
+  for (int i = 0; i < n; ++i) q[i] = finite ? static_cast<Code>(std::lrint(x[i] / step)) : Code{0};
+  return step;
+}
+
 }  // namespace
 
 CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)), rows_(rows), cols_(cols) {
@@ -154,8 +158,17 @@ CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)
 }
 
 void encode_row(const float* x, int cols, std::byte* row) {
-  const uint16_t step = bf16_at_least(std::bit_cast<float>(largest_bits(x, cols)) / 128);
-  code_row(8, bf16_to_f32(step), x, cols, reinterpret_cast<uint8_t*>(row));
+  const uint16_t step = bf16_at_least(std::bit_cast<float>(largest_bits(x, cols)) / 127);
+  const float inverse = step > 0 ? 1 / bf16_to_f32(step) : 0;
+  auto* codes = reinterpret_cast<int8_t*>(row);
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
+  const auto take = [&](int i) {
+    codes[i] = static_cast<int8_t>(std::bit_cast<int32_t>(x[i] * inverse + 12582912.0f) - 0x4b400000);
+  };
+  int i = 0;
+  for (; i + 8 <= cols; i += 8)
+    for (int lane = 0; lane < 8; ++lane) take(i + lane);
+  for (; i < cols; ++i) take(i);
   std::memcpy(row + cols, &step, sizeof(step));
 }
 
@@ -167,8 +180,8 @@ float code_row_step(const std::byte* row, int cols) {
 
 void decode_row(const std::byte* row, int cols, int n, float* out) {
   const float step = code_row_step(row, cols);
-  const auto* codes = reinterpret_cast<const uint8_t*>(row);
-  const auto decode = [&](int i) { out[i] = (static_cast<float>(codes[i]) - 127.5f) * step; };
+  const auto* codes = reinterpret_cast<const int8_t*>(row);
+  const auto decode = [&](int i) { out[i] = static_cast<float>(codes[i]) * step; };
   int i = 0;
   for (; i + 8 <= n; i += 8)
     for (int lane = 0; lane < 8; ++lane) decode(i + lane);
@@ -218,11 +231,7 @@ void decode_page(const CodeLayout& layout, const std::byte* page, float* out) {
   }
 }
 
-float round_query_row(const float* x, int n, int8_t* q) {
-  const float step = largest(x, n) / 127;
-  const bool finite = std::isfinite(step) && step > 0;
-  for (int i = 0; i < n; ++i) q[i] = finite ? static_cast<int8_t>(std::lrint(x[i] / step)) : int8_t{0};
-  return step;
-}
+float round_query_row(const float* x, int n, int8_t* q) { return round_query<127>(x, n, q); }
+float round_query_row_wide(const float* x, int n, int16_t* q) { return round_query<kWideQuery>(x, n, q); }
 
 }  // namespace vortex

@@ -4,10 +4,12 @@
 //
 // A row x is coded with a first step: 2 max|x| / L, or for 2 bits 0.9957 times the root mean square, the best uniform
 // quantiser of a Gaussian (J. Max, Quantizing for minimum distortion, 1960). What is stored is the step that fits the
-// codes best, <x, c> / <c, c> with c = code + 1/2; for 1 bit that is the mean magnitude, doubled. 8 bits: the first
-// step is rounded up to bf16 before the codes are taken, and stored as it is, since rounding a fitted one would cost
-// more than the fit gains. A row of zeros has step 0. NaN and infinity make the step, and with it the whole row, NaN or
-// infinite.
+// codes best, <x, c> / <c, c> with c = code + 1/2; for 1 bit that is the mean magnitude, doubled. A row of zeros has
+// step 0. NaN and infinity make the step, and with it the whole row, NaN or infinite.
+//
+// 8 bits are a plain round to nearest, so that kernels multiply codes as they lie: value = code * step, code in
+// [-127, 127], step = max|x| / 127 rounded up to bf16 before the codes are taken. A step fitted afterwards would lose
+// more by its own rounding than the fit gains.
 //
 // In memory: 8 bits lie row by row, each row's step behind its codes, so that a row is written alone (a token of K and
 // V is) and successive rows of a page are a page themselves. Fewer bits: the codes, then the steps. Pages whose rows
@@ -70,5 +72,11 @@ float code_row_step(const std::byte* row, int cols);
 /// What multiplies codes in integers: q = round(x / step) in [-127, 127], step = max|x| / 127. Returns the step, NaN or
 /// infinite (and q = 0) when x is not finite.
 float round_query_row(const float* x, int n, int8_t* q);
+
+/// The same for codes of 8 bits, in [-kWideQuery, kWideQuery]: the products of up to kWideQueryCols channels with codes
+/// in [-128, 127] add up in 32 bits, and the error is a thousandth of the codes' own.
+constexpr int kWideQuery = 8191;
+constexpr int kWideQueryCols = 2048;
+float round_query_row_wide(const float* x, int n, int16_t* q);
 
 }  // namespace vortex
