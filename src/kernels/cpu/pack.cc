@@ -39,9 +39,9 @@ std::byte* write_codes(std::byte* out, const PanelCodes& panel, int group, Make 
 }
 
 std::byte* write_nibbles(std::byte* out, const PanelCodes& panel, int group) {
-  for (int k = 0; k < 4; ++k)
-    out = write_codes(out, panel, group, [k](const uint8_t* codes, int c) {
-      return (codes[4 * k + c] & 15) | (codes[4 * (k + 4) + c] & 15) << 4;
+  for (int i = 0; i < 4; ++i)
+    out = write_codes(out, panel, group, [i](const uint8_t* codes, int c) {
+      return (codes[8 * i + c] & 15) | (codes[8 * i + 4 + c] & 15) << 4;
     });
   return out;
 }

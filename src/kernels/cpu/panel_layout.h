@@ -8,7 +8,7 @@
 //   super-block  scale (float16 a lane) [min (float16 a lane)], then its groups
 //   group        [scales_per_group bytes, each a lane] [min (byte a lane)], then the codes
 //   codes        vector k of 8 holds columns 4k .. 4k + 3, four bytes a lane
-//                8 bits: the 8 vectors; else 4 vectors with k in the low and k + 4 in the high nibble, then
+//                8 bits: the 8 vectors; else 4 vectors, number i with 2i in the low and 2i + 1 in the high nibble, then
 //                5 bits: 1 vector, bit k of a byte is the fifth bit of vector k
 //                6 bits: 2 vectors, bits 2i, 2i + 1 of the p-th are the upper bits of vector 4p + i
 #pragma once

@@ -1,144 +1,166 @@
 // Products with block-quantised weights: activations in 8 bits, integer sums of 32 columns, float32 sums of those.
 // A token's result does not depend on the batch or the threads: every output adds the same terms in the same order.
+#include "kernels/cpu/isa/block_type.h"
 #include "kernels/cpu/isa/dense_kernels.h"
 #include "kernels/cpu/isa/panel_store.h"
-#include "kernels/cpu/panel_layout.h"
-#include "kernels/cpu/simd/dot.h"
-#include "kernels/cpu/simd/simd.h"
 
 namespace vortex::VORTEX_ISA {
 namespace {
 
-using kernels::cpu::BlockPanelLayout;
 using kernels::cpu::kGroupCols;
-using kernels::cpu::kTokenChunk;
 using kernels::cpu::PanelTask;
 
-constexpr int kVectors = 8;
+constexpr int kTileTokens = 4;
+// How far to fetch ahead of the codes in use: one core then reads as fast as memory gives, measured on Zen 3.
+constexpr int64_t kAhead = 2560;
 
-const uint16_t* halves(const uint8_t* p) { return reinterpret_cast<const uint16_t*>(p); }
+/// The output tile of kPanels panels and kTokens tokens. Columns of x are read once for all panels, codes once for all
+/// tokens, and the sums of a group stay in registers.
+template <class Type, int kPanels, int kTokens>
+struct Tile {
+  using Pointers = const uint8_t* const (&)[kPanels];
 
-/// Vector k of the upper bits, moved to bit 4 of each byte.
-template <int bits_each, int k>
-Bytes upper_bits(Bytes packed) {
-  return bits<k * bits_each - 4, ((1 << bits_each) - 1) << 4>(packed);
-}
+  F32 out[kPanels][kTokens];
+  I32 dots[kPanels][kTokens];
+  Sums sums[kPanels][kTokens];
 
-template <int k = 0>
-void unpack_nibbles(const uint8_t* p, Bytes* w) {
-  const Bytes packed = load_bytes(p + 4 * kLanes * k);
-  w[k] = bits<0, 15>(packed);
-  w[k + 4] = bits<4, 15>(packed);
-  if constexpr (k < 3) unpack_nibbles<k + 1>(p, w);
-}
-
-template <int bits_each, int count, int k = 0>
-void merge_upper_bits(Bytes packed, Bytes* w) {
-  w[k] = merge(w[k], upper_bits<bits_each, k>(packed));
-  if constexpr (k + 1 < count) merge_upper_bits<bits_each, count, k + 1>(packed, w);
-}
-
-/// The codes of one group of 32 columns; unsigned, but for 8 and 6 bits, which come out signed.
-template <int code_bits>
-void unpack_codes(const uint8_t* p, Bytes (&w)[kVectors]) {
-  if constexpr (code_bits == 8) {
-    for (int k = 0; k < kVectors; ++k) w[k] = load_bytes(p + 4 * kLanes * k);
-    return;
-  }
-  if constexpr (code_bits < 8) unpack_nibbles(p, w);
-  const uint8_t* upper = p + 16 * kLanes;
-  if constexpr (code_bits == 5) merge_upper_bits<1, 8>(load_bytes(upper), w);
-  if constexpr (code_bits == 6) {
-    merge_upper_bits<2, 4>(load_bytes(upper), w);
-    merge_upper_bits<2, 4>(load_bytes(upper + 4 * kLanes), w + 4);
-    for (int k = 0; k < kVectors; ++k) w[k] = minus<32>(w[k]);
-  }
-}
-
-/// One group ready for any number of tokens: out += scale * codes . x + min * sum(x).
-struct Group {
-  Bytes codes[kVectors];
-  F32 scale[2];  // the second for columns 16..31 where the type has a scale per 16
-  F32 min;
-};
-
-template <DType dtype>
-struct BlockType {
-  static constexpr BlockPanelLayout kLayout = kernels::cpu::block_panel_layout(dtype);
-  static constexpr bool kSigned = kLayout.bits == 8 || kLayout.bits == 6;
-  static constexpr int kOffset = kSigned || kLayout.super_min ? 0 : 1 << (kLayout.bits - 1);
-  static constexpr int kLargest = kLayout.bits == 8 ? 128 : kLayout.bits == 6 ? 32 : (1 << kLayout.bits) - 1;
-
-  static constexpr int kSuperHeader = (kLayout.super_min ? 4 : 2) * kLanes;
-  static constexpr int kGroupHeader = (kLayout.scales_per_group + (kLayout.group_min ? 1 : 0)) * kLanes;
-  static constexpr int kGroupBytes = kLayout.group_bytes() * kLanes;
-  static constexpr int64_t kSuperBytes = int64_t{kLayout.super_bytes()} * kLanes;
-
-  static Group load_group(const uint8_t* super_block, int index) {
-    const F32 d = load_f16(halves(super_block));
-    const uint8_t* p = super_block + kSuperHeader + index * kGroupBytes;
-    Group group;
-    group.scale[0] = d;
-    if constexpr (kLayout.super_min) group.min = load_f16(halves(super_block + 2 * kLanes));
-    if constexpr (kOffset != 0) group.min = d * set1(-kOffset);
-    if constexpr (kLayout.group_min) {
-      group.scale[0] = d * load_u8(p);
-      group.min = zero() - group.min * load_u8(p + kLanes);
+  template <class Body>
+  [[gnu::always_inline]] static void for_each(Body body) {
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) body(p, t);
     }
-    if constexpr (kLayout.scales_per_group == 2) {
-      group.scale[0] = d * load_i8(p);
-      group.scale[1] = d * load_i8(p + kLanes);
-    }
-    unpack_codes<kLayout.bits>(p + kGroupHeader, group.codes);
-    return group;
   }
 
-  static F32 add_group(const Group& group, const int8_t* x, float scale, float sum, F32 acc) {
-    const F32 x_scale = set1(scale);
-    if constexpr (kLayout.scales_per_group == 2) {
-      acc = fma(to_f32(dot_signed<kLargest, 4>(group.codes, x)), group.scale[0] * x_scale, acc);
-      return fma(to_f32(dot_signed<kLargest, 4>(group.codes + 4, x + 16)), group.scale[1] * x_scale, acc);
-    } else if constexpr (kSigned) {
-      return fma(to_f32(dot_signed<kLargest, 8>(group.codes, x)), group.scale[0] * x_scale, acc);
-    } else {
+  [[gnu::always_inline]] void clear() {
+    for_each([&](int p, int t) {
+      out[p][t] = zero();
+      sums[p][t] = no_sums();
+    });
+  }
+
+  template <int i>
+  [[gnu::always_inline]] void add_two(Pointers codes, const int8_t* x) {
+    Bytes w[kPanels][2];
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) unpack_two<Type::kLayout.bits, i>(codes[p], w[p]);
+    add_vector<2 * i>(w, x);
+    add_vector<2 * i + 1>(w, x);
+  }
+
+  template <int k>
+  [[gnu::always_inline]] void add_vector(const Bytes (&w)[kPanels][2], const int8_t* x) {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const Columns c = columns(x + t * kGroupCols + 4 * k);
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) sums[p][t] = Type::add(sums[p][t], w[p][k % 2], c);
+    }
+    if constexpr ((k + 1) % Type::kSumVectors == 0) widen_sums < k % Type::kPartVectors<Type::kSumVectors>();
+  }
+
+  template <bool kFirst>
+  [[gnu::always_inline]] void widen_sums() {
+    for_each([&](int p, int t) {
+      dots[p][t] = kFirst ? widen(sums[p][t]) : dots[p][t] + widen(sums[p][t]);
+      sums[p][t] = no_sums();
+    });
+  }
+
+  /// scales and x_sums are the tokens'.
+  [[gnu::always_inline]] void add_part(Pointers super_blocks, Pointers groups, int part, const float* scales,
+                                       const float* x_sums) {
+    F32 scale[kPanels], min[kPanels];
+#pragma GCC unroll 4
+    for (int p = 0; p < kPanels; ++p) {
+      scale[p] = Type::scale(super_blocks[p], groups[p], part);
+      if constexpr (Type::kHasMin) min[p] = Type::min(super_blocks[p], groups[p]);
+    }
+    for_each([&](int p, int t) {
       // The min first: the wait for the dot product is the long one.
-      acc = fma(group.min, set1(sum), acc);
-      return fma(to_f32(dot_unsigned<kLargest, 8>(group.codes, x)), group.scale[0] * x_scale, acc);
-    }
+      if constexpr (Type::kHasMin) out[p][t] = fma(min[p], set1(x_sums[t]), out[p][t]);
+      out[p][t] = fma(to_f32(dots[p][t]), scale[p] * set1(scales[t]), out[p][t]);
+    });
+  }
+
+  [[gnu::always_inline]] void add_group(Pointers super_blocks, Pointers groups, const int8_t* x, const float* scales,
+                                        const float* x_sums) {
+    const uint8_t* codes[kPanels];
+    for (int p = 0; p < kPanels; ++p) codes[p] = groups[p] + Type::kGroupHeader;
+    add_two<0>(codes, x);
+    add_two<1>(codes, x);
+    if constexpr (Type::kParts == 2) add_part(super_blocks, groups, 0, scales, x_sums);
+    add_two<2>(codes, x);
+    add_two<3>(codes, x);
+    add_part(super_blocks, groups, Type::kParts - 1, scales, x_sums);
   }
 };
 
-/// One panel times all tokens: a group's codes stay in registers while the tokens pass by. A single token's sum does
-/// too.
-template <class Type, bool kOneToken>
-void multiply_panel(const PanelTask& task, int64_t panel) {
-  const int64_t tokens = kOneToken ? 1 : task.tokens;
-  const int64_t groups = task.cols / kGroupCols;
-  const auto* weights = reinterpret_cast<const uint8_t*>(task.panels + panel * task.panel_bytes);
-  const int8_t* x = task.quantized.codes;
-  const float* scale = task.quantized.scales;
-  const float* sum = task.quantized.sums;
-  F32 acc[kOneToken ? 1 : kTokenChunk];
-  for (int64_t t = 0; t < tokens; ++t) acc[t] = zero();
-  for (int64_t first = 0; first < groups; first += Type::kLayout.groups, weights += Type::kSuperBytes) {
-    for (int g = 0; g < Type::kLayout.groups; ++g) {
-      const Group group = Type::load_group(weights, g);
-      for (int64_t t = 0; t < tokens; ++t, x += kGroupCols)
-        acc[t] = Type::add_group(group, x, *scale++, *sum++, acc[t]);
-    }
-  }
-  for (int64_t t = 0; t < tokens; ++t) store_rows(task, t, panel * kLanes, acc[t]);
+/// `bytes` of weights from `p` on, which may lie behind the matrix: a hint.
+template <int bytes>
+void fetch(const uint8_t* p) {
+#pragma GCC unroll 8
+  for (int at = 0; at < bytes; at += 64) __builtin_prefetch(p + at);
 }
 
+/// kPanels panels from `panel` on times kTokens tokens from `token` on.
+template <class Type, int kPanels, int kTokens>
+void multiply_tile(const PanelTask& task, int64_t panel, int64_t token) {
+  const int64_t tokens = task.tokens;
+  const int8_t* x = task.quantized.codes + token * kGroupCols;
+  const float* scales = task.quantized.scales + token;
+  const float* sums = task.quantized.sums + token;
+  const auto* weights = reinterpret_cast<const uint8_t*>(task.panels + panel * task.panel_bytes);
+  Tile<Type, kPanels, kTokens> tile;
+  tile.clear();
+  for (int64_t at = 0; at < task.panel_bytes; at += Type::kSuperBytes) {
+    const uint8_t *super_blocks[kPanels], *groups[kPanels];
+    for (int p = 0; p < kPanels; ++p) {
+      super_blocks[p] = weights + p * task.panel_bytes + at;
+      groups[p] = super_blocks[p] + Type::kSuperHeader;
+    }
+    // Past the end of its panel, a stream goes on kPanels panels further.
+    const int64_t ahead = kAhead + (at + kAhead >= task.panel_bytes ? (kPanels - 1) * task.panel_bytes : 0);
+    for (int g = 0; g < Type::kLayout.groups; ++g) {
+      for (int p = 0; token == 0 && p < kPanels; ++p)
+        fetch<Type::kSuperBytes / Type::kLayout.groups>(groups[p] + ahead);
+      tile.add_group(super_blocks, groups, x, scales, sums);
+      x += tokens * kGroupCols;
+      scales += tokens;
+      sums += tokens;
+      for (const uint8_t*& group : groups) group += Type::kGroupBytes;
+    }
+  }
+  tile.for_each([&](int p, int t) { store_rows(task, token + t, (panel + p) * kLanes, tile.out[p][t]); });
+}
+
+/// Two panels times `tokens` tokens, from 2 to kTokens.
+template <class Type, int kTokens = kTileTokens>
+void multiply_tokens(const PanelTask& task, int64_t panel, int64_t token, int64_t tokens) {
+  if (tokens == kTokens) return multiply_tile<Type, 2, kTokens>(task, panel, token);
+  if constexpr (kTokens > 2) multiply_tokens<Type, kTokens - 1>(task, panel, token, tokens);
+}
+
+/// Two panels times all tokens, in tiles of nearly the same size.
+template <class Type>
+void multiply_two_panels(const PanelTask& task, int64_t panel) {
+  const int64_t tiles = (task.tokens + kTileTokens - 1) / kTileTokens;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t token = task.tokens * i / tiles;
+    multiply_tokens<Type>(task, panel, token, task.tokens * (i + 1) / tiles - token);
+  }
+}
+
+/// One token reads one panel after the other: two at once are slower to come from memory.
 template <DType dtype>
 void multiply(const PanelTask& task) {
+  using Type = BlockType<dtype>;
   const int64_t panels = (task.rows + kLanes - 1) / kLanes;
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    if (task.tokens == 1)
-      multiply_panel<BlockType<dtype>, true>(task, panel);
-    else
-      multiply_panel<BlockType<dtype>, false>(task, panel);
-  }
+  int64_t panel = 0;
+  for (; task.tokens > 1 && panel + 2 <= panels; panel += 2) multiply_two_panels<Type>(task, panel);
+  for (; panel < panels; ++panel)
+    for (int64_t token = 0; token < task.tokens; ++token) multiply_tile<Type, 1, 1>(task, panel, token);
 }
 
 }  // namespace

@@ -30,41 +30,34 @@ inline Bytes minus(Bytes b) {
 
 inline F32 to_f32(I32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
 
-/// Four bytes of x in every lane.
-inline __m256i four_columns(const int8_t* x) {
+inline I32 operator+(I32 a, I32 b) { return {_mm256_add_epi32(a.v, b.v)}; }
+
+struct Columns {
+  __m256i v;
+};
+inline Columns columns(const int8_t* x) {
   int32_t word;
   __builtin_memcpy(&word, x, 4);
-  return _mm256_set1_epi32(word);
+  return {_mm256_set1_epi32(word)};
 }
 
-/// Sums pairs(k), each a vector of 16-bit sums of two products of magnitude up to 127 * largest.
-template <int largest, int count, class Pairs>
-inline I32 sum_pairs(Pairs pairs) {
-  constexpr int kChain = 32767 / (2 * 127 * largest) < count ? 32767 / (2 * 127 * largest) : count;
-  static_assert(kChain > 0 && count % kChain == 0);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i sum = _mm256_setzero_si256();
-#pragma GCC unroll 8
-  for (int first = 0; first < count; first += kChain) {
-    __m256i chain = pairs(first);
-#pragma GCC unroll 8
-    for (int k = first + 1; k < first + kChain; ++k) chain = _mm256_add_epi16(chain, pairs(k));
-    const __m256i wide = _mm256_madd_epi16(chain, ones);
-    sum = first == 0 ? wide : _mm256_add_epi32(sum, wide);
-  }
+/// Pairs of products, of magnitude up to 2 * 127 * largest, summed in 16 bits.
+struct Sums {
+  __m256i v;
+};
+template <int largest>
+constexpr int kSumProducts = 32767 / (2 * 127 * largest);
+inline Sums no_sums() { return {_mm256_setzero_si256()}; }
+inline Sums add_unsigned(Sums sums, Bytes w, Columns x) {
+  __m256i sum = _mm256_add_epi16(sums.v, _mm256_maddubs_epi16(w.v, x.v));
+  asm("" : "+x"(sum));  // added here: the compiler would keep the products of a tile until it has no registers left
   return {sum};
 }
-template <int largest, int count>
-inline I32 dot_unsigned(const Bytes* w, const int8_t* x) {
-  return sum_pairs<largest, count>([=](int k) { return _mm256_maddubs_epi16(w[k].v, four_columns(x + 4 * k)); });
-}
 /// vpmaddubsw wants one unsigned side: |w| times x with w's sign.
-template <int largest, int count>
-inline I32 dot_signed(const Bytes* w, const int8_t* x) {
-  return sum_pairs<largest, count>([=](int k) {
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(w[k].v), _mm256_sign_epi8(four_columns(x + 4 * k), w[k].v));
-  });
+inline Sums add_signed(Sums sums, Bytes w, Columns x) {
+  return add_unsigned(sums, {_mm256_abs_epi8(w.v)}, {_mm256_sign_epi8(x.v, w.v)});
 }
+inline I32 widen(Sums sums) { return {_mm256_madd_epi16(sums.v, _mm256_set1_epi16(1))}; }
 
 inline F32 load_u8(const uint8_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};

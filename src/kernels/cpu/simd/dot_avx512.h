@@ -30,33 +30,28 @@ inline Bytes minus(Bytes b) {
 
 inline F32 to_f32(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 
-/// Four bytes of x in every lane.
-inline __m512i four_columns(const int8_t* x) {
+inline I32 operator+(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+
+struct Columns {
+  __m512i v;
+};
+inline Columns columns(const int8_t* x) {
   int32_t word;
   __builtin_memcpy(&word, x, 4);
-  return _mm512_set1_epi32(word);
+  return {_mm512_set1_epi32(word)};
 }
 
-template <int largest, int count>
-inline I32 dot_unsigned(const Bytes* w, const int8_t* x) {
-  __m512i sum = _mm512_setzero_si512();
-#pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) sum = _mm512_dpbusd_epi32(sum, w[k].v, four_columns(x + 4 * k));
-  return {sum};
-}
+using Sums = I32;
+template <int largest>
+constexpr int kSumProducts = 1 << 12;
+inline Sums no_sums() { return {_mm512_setzero_si512()}; }
+inline Sums add_unsigned(Sums sums, Bytes w, Columns x) { return {_mm512_dpbusd_epi32(sums.v, w.v, x.v)}; }
 /// vpdpbusd wants one unsigned side: |w| times x with w's sign.
-template <int largest, int count>
-inline I32 dot_signed(const Bytes* w, const int8_t* x) {
-  const __m512i zero_bytes = _mm512_setzero_si512();
-  __m512i sum = _mm512_setzero_si512();
-#pragma GCC unroll 8
-  for (int k = 0; k < count; ++k) {
-    const __m512i columns = four_columns(x + 4 * k);
-    const __m512i with_sign = _mm512_mask_sub_epi8(columns, _mm512_movepi8_mask(w[k].v), zero_bytes, columns);
-    sum = _mm512_dpbusd_epi32(sum, _mm512_abs_epi8(w[k].v), with_sign);
-  }
-  return {sum};
+inline Sums add_signed(Sums sums, Bytes w, Columns x) {
+  const __m512i negated = _mm512_mask_sub_epi8(x.v, _mm512_movepi8_mask(w.v), _mm512_setzero_si512(), x.v);
+  return add_unsigned(sums, {_mm512_abs_epi8(w.v)}, {negated});
 }
+inline I32 widen(Sums sums) { return sums; }
 
 inline F32 load_u8(const uint8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};

@@ -43,22 +43,29 @@ inline F32 to_f32(const I32& a) {
   return lanes([&](int i) { return static_cast<float>(a.v[i]); });
 }
 
-template <class Code, int count>
-inline I32 dot_codes(const Bytes* w, const int8_t* x) {
-  I32 sum = {};
-  for (int k = 0; k < count; ++k)
-    for (int i = 0; i < kLanes; ++i)
-      for (int c = 0; c < 4; ++c) sum.v[i] += static_cast<Code>(w[k].v[4 * i + c]) * x[4 * k + c];
-  return sum;
+inline I32 operator+(I32 a, const I32& b) {
+  for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
+  return a;
 }
-template <int largest, int count>
-inline I32 dot_unsigned(const Bytes* w, const int8_t* x) {
-  return dot_codes<uint8_t, count>(w, x);
+
+struct Columns {
+  int8_t v[4];
+};
+inline Columns columns(const int8_t* x) { return {{x[0], x[1], x[2], x[3]}}; }
+
+using Sums = I32;
+template <int largest>
+constexpr int kSumProducts = 1 << 12;
+inline Sums no_sums() { return {}; }
+template <class Code>
+inline Sums add_codes(Sums sums, const Bytes& w, const Columns& x) {
+  for (int i = 0; i < kLanes; ++i)
+    for (int c = 0; c < 4; ++c) sums.v[i] += static_cast<Code>(w.v[4 * i + c]) * x.v[c];
+  return sums;
 }
-template <int largest, int count>
-inline I32 dot_signed(const Bytes* w, const int8_t* x) {
-  return dot_codes<int8_t, count>(w, x);
-}
+inline Sums add_unsigned(const Sums& sums, const Bytes& w, const Columns& x) { return add_codes<uint8_t>(sums, w, x); }
+inline Sums add_signed(const Sums& sums, const Bytes& w, const Columns& x) { return add_codes<int8_t>(sums, w, x); }
+inline I32 widen(const Sums& sums) { return sums; }
 
 inline F32 load_u8(const uint8_t* p) {
   return lanes([=](int i) { return static_cast<float>(p[i]); });
