@@ -1,6 +1,6 @@
 # vortex_isa_sources(target FILE...)
 # Compiles each file once per instruction set into `target`, with VORTEX_ISA set to that set's namespace
-# (portable, avx2, avx512) and the flags it needs. The choice among them is made at run time (base/cpu_features.h).
+# (portable, avx2, avx512, neon) and the flags it needs. The choice among them is made at run time (base/cpu_features.h).
 #
 # Such a file must not call inline functions or templates of namespace std or fmt: the linker keeps one copy of them,
 # perhaps the one built for a newer CPU. Plain pointers, integers and simd/simd.h only. A multiply-add is fused only
@@ -12,6 +12,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(VORTEX_ISA_FLAGS_avx512 ${VORTEX_ISA_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
       -mprefer-vector-width=512
       -Wno-maybe-uninitialized -Wno-uninitialized)  # g++ 12 warns inside its own avx512 headers (GCC bug 105593)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(VORTEX_ISAS portable neon)
+  set(VORTEX_ISA_FLAGS_neon -march=armv8.2-a+dotprod)
 else()
   set(VORTEX_ISAS portable)
 endif()

@@ -13,6 +13,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # one set of objects for the program and the Python module
 
 option(VORTEX_TESTS "Build the tests" ON)
+option(VORTEX_KERNELS_ONLY "Build only the kernels, attention and flows with their tests; needs no library but fmt" OFF)
 option(VORTEX_PROGRAM "Build the program with its server" ON)
 option(VORTEX_PYTHON "Build the Python module; needs nanobind in the interpreter that Python_EXECUTABLE names" OFF)
 option(VORTEX_BENCH "Build the micro benchmarks" OFF)
@@ -36,4 +37,3 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)

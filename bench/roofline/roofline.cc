@@ -21,6 +21,10 @@ extern const bench::RooflineLoops kRooflineLoops;
 namespace avx512 {
 extern const bench::RooflineLoops kRooflineLoops;
 }
+#elif defined(__aarch64__)
+namespace neon {
+extern const bench::RooflineLoops kRooflineLoops;
+}
 #endif
 }  // namespace vortex
 
@@ -34,6 +38,8 @@ const RooflineLoops& loops_of(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512) return avx512::kRooflineLoops;
   if (isa == Isa::kAvx2) return avx2::kRooflineLoops;
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return neon::kRooflineLoops;
 #endif
   (void)isa;
   return portable::kRooflineLoops;

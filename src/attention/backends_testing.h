@@ -46,12 +46,7 @@ class PooledOps final : public AttentionOps {
   std::unique_ptr<AttentionOps> ops_;
 };
 
-inline std::vector<Isa> available_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
-    if (select_isa(cpu_features(), isa_name(isa)).ok()) isas.push_back(isa);
-  return isas;
-}
+inline std::vector<Isa> available_isas() { return vortex::available_isas(cpu_features()); }
 
 inline std::vector<Backend> backends() {
   std::vector<Backend> all = {{"ref", make_ref_attention_ops}};

@@ -27,6 +27,8 @@ Kernels kernels_for(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512) return avx512::attention_kernels();
   if (isa == Isa::kAvx2) return avx2::attention_kernels();
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return neon::attention_kernels();
 #endif
   VORTEX_CHECK(isa == Isa::kPortable, "no attention kernels for {}", isa_name(isa));
   return portable::attention_kernels();

@@ -11,6 +11,10 @@ extern const kernels::cpu::IsaKernels kDenseKernels;
 namespace avx512 {
 extern const kernels::cpu::IsaKernels kDenseKernels;
 }
+#elif defined(__aarch64__)
+namespace neon {
+extern const kernels::cpu::IsaKernels kDenseKernels;
+}
 #endif
 }  // namespace vortex
 
@@ -20,6 +24,8 @@ const IsaKernels& isa_kernels(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512) return avx512::kDenseKernels;
   if (isa == Isa::kAvx2) return avx2::kDenseKernels;
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return neon::kDenseKernels;
 #endif
   (void)isa;
   return portable::kDenseKernels;

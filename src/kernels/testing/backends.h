@@ -28,8 +28,7 @@ struct Instance {
 /// The reference, and the CPU kernels of each instruction set.
 inline std::vector<Backend> backends() {
   std::vector<Backend> all = {{"ref", std::nullopt}};
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
-    if (select_isa(cpu_features(), isa_name(isa)).ok()) all.push_back({std::string(isa_name(isa)), isa, 2});
+  for (const Isa isa : available_isas(cpu_features())) all.push_back({std::string(isa_name(isa)), isa, 2});
   return all;
 }
 

@@ -12,6 +12,10 @@ void fill_tile_kernels(flow::TileKernels* table);
 namespace avx512 {
 void fill_tile_kernels(flow::TileKernels* table);
 }
+#elif defined(__aarch64__)
+namespace neon {
+void fill_tile_kernels(flow::TileKernels* table);
+}
 #endif
 
 namespace flow {
@@ -35,6 +39,11 @@ const TileKernels& tile_kernels(Isa isa) {
   if (isa == Isa::kAvx2) {
     static const TileKernels kAvx2 = make_table(avx2::fill_tile_kernels);
     return kAvx2;
+  }
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) {
+    static const TileKernels kNeon = make_table(neon::fill_tile_kernels);
+    return kNeon;
   }
 #endif
   static_cast<void>(isa);

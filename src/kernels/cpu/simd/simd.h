@@ -2,7 +2,7 @@
 // instruction set (vortex_isa_sources); they write their kernels against this interface inside
 // namespace vortex::VORTEX_ISA:
 //
-//   kLanes                             floats in a vector: 8 (portable, avx2) or 16 (avx512)
+//   kLanes                             floats in a vector: 8 (portable, avx2, neon) or 16 (avx512)
 //   zero, set1, load, store            unaligned
 //   load_n, load_bf16_n, store_n       the first n < kLanes lanes, the rest read as 0 and not written
 //   load_bf16, load_f16, store_bf16    16-bit floats; stores round to nearest even
@@ -17,6 +17,8 @@
 #include "kernels/cpu/simd/avx512.h"
 #elif defined(VORTEX_ISA_avx2)
 #include "kernels/cpu/simd/avx2.h"
+#elif defined(VORTEX_ISA_neon)
+#include "kernels/cpu/simd/neon.h"
 #else
 #include "kernels/cpu/simd/portable.h"
 #endif

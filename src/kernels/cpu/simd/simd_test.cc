@@ -21,6 +21,10 @@ extern const simd_test::Functions kSimdTestFunctions;
 namespace avx512 {
 extern const simd_test::Functions kSimdTestFunctions;
 }
+#elif defined(__aarch64__)
+namespace neon {
+extern const simd_test::Functions kSimdTestFunctions;
+}
 #endif
 
 namespace {
@@ -33,16 +37,11 @@ const simd_test::Functions& functions_of(Isa isa) {
 #if defined(__x86_64__)
   if (isa == Isa::kAvx512) return avx512::kSimdTestFunctions;
   if (isa == Isa::kAvx2) return avx2::kSimdTestFunctions;
+#elif defined(__aarch64__)
+  if (isa == Isa::kNeon) return neon::kSimdTestFunctions;
 #endif
   (void)isa;
   return portable::kSimdTestFunctions;
-}
-
-std::vector<Isa> isas() {
-  std::vector<Isa> all;
-  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512})
-    if (select_isa(cpu_features(), isa_name(isa)).ok()) all.push_back(isa);
-  return all;
 }
 
 class SimdTest : public ::testing::TestWithParam<Isa> {
@@ -251,7 +250,7 @@ TEST_P(SimdTest, DotProductsAreExact) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, SimdTest, ::testing::ValuesIn(isas()),
+INSTANTIATE_TEST_SUITE_P(Isas, SimdTest, ::testing::ValuesIn(available_isas(cpu_features())),
                          [](const auto& isa) { return std::string(isa_name(isa.param)); });
 
 }  // namespace

@@ -87,6 +87,40 @@ VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, co
       out[h][i] = {_mm256_cvtepi32_ps(_mm256_add_epi32(_mm256_slli_epi32(wide[h][i], 1), bias))};
   }
 }
+#elif defined(VORTEX_ISA_neon)
+template <int kBits, int kHeads>
+VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query,
+                                F32 (*out)[kVectors]) {
+  constexpr int kQuads = 8 / kBits;
+  constexpr int kFours = kRows / 4;  // of rows, one a lane
+  const int64_t width = tile.chunks * kQuads * 4;
+  const uint8x16_t mask = vdupq_n_u8((1 << kBits) - 1);
+  int32x4_t sums[kHeads][kFours];
+  for (auto& sum : sums)
+    for (auto& four : sum) four = vdupq_n_s32(0);
+  for (int64_t c = 0; c < tile.chunks; ++c, codes += 64) {
+    uint8x16_t packed[kFours];
+    for (int i = 0; i < kFours; ++i) packed[i] = vld1q_u8(reinterpret_cast<const uint8_t*>(codes) + 16 * i);
+    for (int j = 0; j < kQuads; ++j) {
+      int8x16_t quads[kFours];
+      for (int i = 0; i < kFours; ++i) {
+        quads[i] = vreinterpretq_s8_u8(vandq_u8(packed[i], mask));
+        packed[i] = vshrq_n_u8(packed[i], kBits);
+      }
+      for (int h = 0; h < kHeads; ++h) {
+        int32_t q;
+        __builtin_memcpy(&q, query + h * width + (c * kQuads + j) * 4, sizeof(q));
+        const int8x16_t columns = vreinterpretq_s8_s32(vdupq_n_s32(q));
+        for (int i = 0; i < kFours; ++i) sums[h][i] = vdotq_s32(sums[h][i], quads[i], columns);
+      }
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    const int32x4_t bias = vdupq_n_s32(tile.query_bias[h]);
+    const auto value = [&](int32x4_t sum) { return vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(sum, 1), bias)); };
+    for (int i = 0; i < kVectors; ++i) out[h][i] = {value(sums[h][2 * i]), value(sums[h][2 * i + 1])};
+  }
+}
 #else
 template <int kBits, int kHeads>
 VORTEX_INLINE void sum_products(const CodeTile& tile, const std::byte* codes, const int8_t* query,

@@ -11,6 +11,8 @@ uint32_t lanes_at_least(F32 x, F32 bound) {
   return _mm512_cmp_ps_mask(x.v, bound.v, _CMP_GE_OQ);
 #elif defined(VORTEX_ISA_avx2)
   return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(x.v, bound.v, _CMP_GE_OQ)));
+#elif defined(VORTEX_ISA_neon)
+  return bits_of(at_least(x, bound));
 #else
   uint32_t mask = 0;
   for (int i = 0; i < kLanes; ++i) mask |= static_cast<uint32_t>(x.v[i] >= bound.v[i]) << i;

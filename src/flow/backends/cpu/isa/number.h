@@ -35,6 +35,13 @@ VORTEX_CHOOSE(choose_gt, _CMP_GT_OQ)
 VORTEX_CHOOSE(choose_ge, _CMP_GE_OQ)
 VORTEX_CHOOSE(choose_unordered, _CMP_UNORD_Q)
 #undef VORTEX_CHOOSE
+#elif defined(VORTEX_ISA_neon)
+inline Number choose_eq(Number x, Number y, Number a, Number b) { return {choose(equal(x.v, y.v), a.v, b.v)}; }
+inline Number choose_gt(Number x, Number y, Number a, Number b) { return {choose(greater(x.v, y.v), a.v, b.v)}; }
+inline Number choose_ge(Number x, Number y, Number a, Number b) { return {choose(at_least(x.v, y.v), a.v, b.v)}; }
+inline Number choose_unordered(Number x, Number y, Number a, Number b) {
+  return {choose(equal(x.v, x.v) & equal(y.v, y.v), b.v, a.v)};
+}
 #else
 inline Number choose_eq(Number x, Number y, Number a, Number b) {
   return {lanes([&](int i) { return x.v.v[i] == y.v.v[i] ? a.v.v[i] : b.v.v[i]; })};
@@ -62,6 +69,9 @@ inline void sum_lanes(const F32* v, float* out) {
   };
   const __m256 pairs = _mm256_hadd_ps(_mm256_hadd_ps(half(v[0]), half(v[1])), _mm256_hadd_ps(half(v[2]), half(v[3])));
   _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(pairs), _mm256_extractf128_ps(pairs, 1)));
+#elif defined(VORTEX_ISA_neon)
+  const auto half = [](F32 x) { return vaddq_f32(x.low, x.high); };
+  vst1q_f32(out, vpaddq_f32(vpaddq_f32(half(v[0]), half(v[1])), vpaddq_f32(half(v[2]), half(v[3]))));
 #else
   for (int i = 0; i < 4; ++i) out[i] = reduce_add(v[i]);
 #endif
@@ -95,6 +105,16 @@ inline Parts parts_of(Number x) {
   const __m256i mantissa =
       _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f000000));
   return {{{_mm256_castsi256_ps(mantissa)}}, {{_mm256_cvtepi32_ps(exponent)}}};
+}
+#elif defined(VORTEX_ISA_neon)
+inline Parts parts_of(Number x) {
+  const auto exponent = [](float32x4_t a) {
+    return vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_f32(a), 23)), vdupq_n_s32(126)));
+  };
+  const auto mantissa = [](float32x4_t a) {
+    return vreinterpretq_f32_u32(vbslq_u32(vdupq_n_u32(0x007fffff), vreinterpretq_u32_f32(a), vdupq_n_u32(0x3f000000)));
+  };
+  return {{{mantissa(x.v.low), mantissa(x.v.high)}}, {{exponent(x.v.low), exponent(x.v.high)}}};
 }
 #else
 inline Parts parts_of(Number x) {
@@ -140,6 +160,8 @@ inline bool any_nan(Number x) {
   return _mm512_cmp_ps_mask(x.v.v, x.v.v, _CMP_UNORD_Q) != 0;
 #elif defined(VORTEX_ISA_avx2)
   return _mm256_movemask_ps(_mm256_cmp_ps(x.v.v, x.v.v, _CMP_UNORD_Q)) != 0;
+#elif defined(VORTEX_ISA_neon)
+  return bits_of(equal(x.v, x.v)) != 0xff;
 #else
   bool any = false;
   for (float lane : x.v.v) any |= lane != lane;

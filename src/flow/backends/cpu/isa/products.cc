@@ -117,6 +117,8 @@ void gemm(const flow::GemmTile& tile) {
 inline void keep_in_register(F32* x) {
 #if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)
   __asm__("" : "+x"(x->v));
+#elif defined(VORTEX_ISA_neon)
+  __asm__("" : "+w"(x->low), "+w"(x->high));
 #else
   static_cast<void>(x);
 #endif

@@ -163,6 +163,10 @@ F32 in_order(F32 x) {
 F32 even_lanes(F32 a, F32 b) { return {_mm256_shuffle_ps(a.v, b.v, 0x88)}; }
 F32 odd_lanes(F32 a, F32 b) { return {_mm256_shuffle_ps(a.v, b.v, 0xdd)}; }
 F32 in_order(F32 x) { return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x.v), 0xd8))}; }
+#elif defined(VORTEX_ISA_neon)
+F32 even_lanes(F32 a, F32 b) { return {vuzp1q_f32(a.low, a.high), vuzp1q_f32(b.low, b.high)}; }
+F32 odd_lanes(F32 a, F32 b) { return {vuzp2q_f32(a.low, a.high), vuzp2q_f32(b.low, b.high)}; }
+F32 in_order(F32 x) { return x; }
 #else
 F32 even_lanes(F32 a, F32 b) {
   return lanes([&](int i) { return i < kLanes / 2 ? a.v[2 * i] : b.v[2 * i - kLanes]; });

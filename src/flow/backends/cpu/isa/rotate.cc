@@ -32,6 +32,18 @@ F32 lane_butterfly(F32 x) {
   constexpr int kSet = kHalf == 8 ? 0xff00 : kHalf == 4 ? 0xf0f0 : kHalf == 2 ? 0xcccc : 0xaaaa;
   return {_mm512_mask_sub_ps(_mm512_add_ps(x.v, other), kSet, other, x.v)};
 }
+#elif defined(VORTEX_ISA_neon)
+template <int kHalf>
+F32 lane_butterfly(F32 x) {
+  if constexpr (kHalf == 4) return {vaddq_f32(x.low, x.high), vsubq_f32(x.low, x.high)};
+  const auto inside_quad = [](float32x4_t quad) {
+    const float32x4_t other = kHalf == 2 ? vextq_f32(quad, quad, 2) : vrev64q_f32(quad);
+    const uint32_t middle = kHalf == 2 ? 0 : ~0u;
+    const uint32x4_t set = {0, middle, ~middle, ~0u};
+    return vbslq_f32(set, vsubq_f32(other, quad), vaddq_f32(quad, other));
+  };
+  return {inside_quad(x.low), inside_quad(x.high)};
+}
 #else
 template <int kHalf>
 F32 lane_butterfly(F32 x) {
