@@ -1,50 +1,21 @@
 #include "flow/backends/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/check.h"
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "flow/backends/cpu/choose_middle.h"
 #include "flow/backends/cpu/elements.h"
-#include "flow/backends/cpu/group_runner.h"
 #include "flow/backends/cpu/page_axis.h"
-#include "flow/plan/cost.h"
+#include "flow/backends/cpu/tile_worker.h"
 #include "flow/plan/saved_state.h"
 
 namespace vortex::flow {
 namespace {
 
 constexpr int kMaxTilePages = 256;
-constexpr int64_t kMostItemPages = 512, kLeastItemPages = 16;
-constexpr int64_t kItemOperations = 8 << 20;  // what a thread takes at once: some tens of microseconds
-constexpr int64_t kItemsRowShare = 8;         // an item costs this many times what it repeats of its row, at least
-
-/// Pages of a row that a thread takes at once: many where a page is cheap, few where a page is many wide tokens.
-int64_t item_pages(const Plan& plan) {
-  int64_t pages = kMostItemPages;
-  for (const GroupCost& group : cost_of(plan).groups) {
-    const int64_t work = std::max(kItemOperations, kItemsRowShare * group.row_flops);
-    pages = std::min(pages, work / std::max<int64_t>(1, group.page_flops));
-  }
-  return std::max(pages, kLeastItemPages);
-}
-
-/// A sparse row at this step.
-struct Row {
-  int index = 0;  // in the StepPlan
-  const SequencePlan* sequence = nullptr;
-  int head = 0;
-  int64_t pages = 0;  // scored: [0, n - eos)
-  SequenceState::Layer* state = nullptr;
-  std::vector<float*> outside = {};  // RowContext::outside
-};
-
-/// A run of pages of a row.
-struct Item {
-  int row = 0;
-  int64_t begin = 0, end = 0;
-};
 
 class CpuBackend : public Backend {
  public:
@@ -53,7 +24,6 @@ class CpuBackend : public Backend {
         scores_(plan.scores()),
         pool_(pool),
         kernels_(tile_kernels(isa)),
-        item_pages_(item_pages(plan)),
         scratch_(static_cast<size_t>(pool->size())) {
     for (size_t g = 0; g < plan.cache.program.groups.size(); ++g)
       cache_groups_.push_back(make_group_program(plan, plan.cache, g, 1));
@@ -114,10 +84,11 @@ class CpuBackend : public Backend {
 
   void update_page(const PageView& view, PageId page, int thread) {
     const auto t = static_cast<size_t>(thread);
-    const RowContext row{&view, &page_outside_[t], nullptr, 0};
+    Row row;
+    row.outside = page_outside_[t].data();
     for (const GroupProgram& group : cache_groups_) {
-      GroupRunner runner(plan_, plan_.cache, group, kernels_, row, &scratch_[t]);
-      runner.run_tile(&page, 1, 0);
+      GroupRunner runner(plan_, plan_.cache, group, kernels_, view, {&row, 1}, &scratch_[t]);
+      runner.run_tile({&page, 1, 0, 1});
     }
   }
 
@@ -129,7 +100,7 @@ class CpuBackend : public Backend {
       const SequencePlan& sequence = step.sequences[static_cast<size_t>(r / step.kv_heads)];
       if (!sequence.sparse() || (only >= 0 && r != only)) continue;
       SequenceState::Layer* state = plan_.saves() ? prepare_saved(plan_, view, step, sequence) : nullptr;
-      rows_.push_back({r, &sequence, r % step.kv_heads, sequence.pages - step.reserved_eos, state, {}});
+      rows_.push_back({r, &sequence, r % step.kv_heads, sequence.pages - step.reserved_eos, state, nullptr});
       pages += rows_.back().pages;
     }
     VORTEX_CHECK(only < 0 || rows_.size() == 1, "row {} is not sparse", only);
@@ -140,34 +111,26 @@ class CpuBackend : public Backend {
       if (buffers_[b].size() < floats) buffers_[b].resize(floats);
     }
     place_rows(q);
-    list_items();
   }
 
   void place_rows(const float* q) {
     const int64_t query = int64_t{plan_.graph.shape.group} * plan_.graph.shape.head_dim;
+    const size_t values = indexer().values.size();
+    outside_.assign(rows_.size() * values, nullptr);
     int64_t first_page = 0, ordinal = 0;
     for (Row& row : rows_) {
-      row.outside.assign(indexer().values.size(), nullptr);
-      row.outside[kQueryValue] = const_cast<float*>(q) + row.index * query;  // read only
+      float** outside = &outside_[static_cast<size_t>(ordinal) * values];
+      outside[kQueryValue] = const_cast<float*>(q) + row.index * query;  // read only
       for (size_t v = 0; v < plan_.indexer.buffer.size(); ++v) {
         const int b = plan_.indexer.buffer[v];
         if (b < 0) continue;
         const BufferPlan& plan = plan_.indexer.buffers[static_cast<size_t>(b)];
-        row.outside[v] =
+        outside[v] =
             buffers_[static_cast<size_t>(b)].data() + (plan.batched ? ordinal : first_page) * plan.elements;
       }
+      row.outside = outside;
       first_page += row.pages;
       ++ordinal;
-    }
-  }
-
-  void list_items() {
-    items_.clear();
-    for (size_t r = 0; r < rows_.size(); ++r) {
-      const int64_t parts = (rows_[r].pages + item_pages_ - 1) / item_pages_;
-      const int64_t size = (rows_[r].pages + parts - 1) / parts;
-      for (int64_t begin = 0; begin < rows_[r].pages; begin += size)
-        items_.push_back({static_cast<int>(r), begin, std::min(begin + size, rows_[r].pages)});
     }
   }
 
@@ -177,36 +140,37 @@ class CpuBackend : public Backend {
     if (rule == TypeRule::kOutput || rule == TypeRule::kPageSet || rule == TypeRule::kUnion) return;  // choose_pages
     if (first.op == Op::kProject) return run_project(first, view.layer);
     if (schedule_of(first.op, first.attributes) == Schedule::kAlone) return run_alone(first, step);
-    pool_->parallel_items(static_cast<int64_t>(items_.size()), [&](int64_t i, int thread) {
-      run_item(indexer_groups_[g], view, items_[static_cast<size_t>(i)], thread);
+    if (indexer_groups_[g].page_steps.empty()) return run_rows(indexer_groups_[g], view);
+    run_tiles(indexer_groups_[g], view);
+  }
+
+  void run_rows(const GroupProgram& group, const PageView& view) {
+    pool_->parallel_items(static_cast<int64_t>(rows_.size()), [&](int64_t r, int thread) {
+      worker(group, view, thread).run_row(rows_[static_cast<size_t>(r)]);
     });
   }
 
-  void run_item(const GroupProgram& group, const PageView& view, const Item& item, int thread) {
-    const Row& row = rows_[static_cast<size_t>(item.row)];
-    const RowContext context{&view, &row.outside, row.state, row.head};
-    GroupRunner runner(plan_, plan_.indexer, group, kernels_, context, &scratch_[static_cast<size_t>(thread)]);
-    runner.run_row(item.begin == 0);
-    if (group.page_steps.empty()) return;
-    PageId ids[kMaxTilePages];
-    for (int64_t begin = item.begin; begin < item.end; begin += group.tile_pages) {
-      const auto count = static_cast<int>(std::min<int64_t>(group.tile_pages, item.end - begin));
-      list_ids(view, row, begin, count, ids);
-      runner.run_tile(ids, count, begin);
-    }
+  TileWorker worker(const GroupProgram& group, const PageView& view, int thread) {
+    return {plan_, group, kernels_, view, &scratch_[static_cast<size_t>(thread)]};
   }
 
-  /// PageView::page_id of successive pages, with one division for all of them.
-  static void list_ids(const PageView& view, const Row& row, int64_t begin, int count, PageId* ids) {
-    const int ratio = view.pages_per_slab();
-    const SlabId* slab = row.sequence->table.data() + begin / ratio;
-    int inside = static_cast<int>(begin % ratio);
-    for (int t = 0; t < count; ++t) {
-      ids[t] = (*slab * view.kv_heads + row.head) * ratio + inside;
-      if (++inside < ratio) continue;
-      inside = 0;
-      ++slab;
-    }
+  /// A thread takes its next tile before it works on this one, to fetch it meanwhile.
+  void run_tiles(const GroupProgram& group, const PageView& view) {
+    list_tiles(group, rows_, pool_->size(), &tiles_);
+    std::atomic<size_t> next{0};
+    const auto take = [&] {
+      const size_t i = next.fetch_add(1, std::memory_order_relaxed);
+      return i < tiles_.size() ? &tiles_[i] : nullptr;
+    };
+    const auto work = [&](int thread) {
+      TileWorker worker = this->worker(group, view, thread);
+      for (const Tile *tile = take(), *following = nullptr; tile != nullptr; tile = following) {
+        following = take();
+        worker.run(*tile, following);
+      }
+    };
+    if (tiles_.size() == 1) return work(0);
+    pool_->run(work);
   }
 
   void run_alone(const Node& node, const StepPlan& step) {
@@ -236,7 +200,7 @@ class CpuBackend : public Backend {
       } else {
         pool_->parallel_ranges(width, kGrain, [&](int64_t begin, int64_t end, int) {
           const void* matrix = weights + begin * numbers;
-          kernels_.gemm({&matrix, Element::kBF16, 1, end - begin, x, 1, 0, numbers, out + begin});
+          kernels_.gemm({{&matrix, 1}, Element::kBF16, end - begin, x, 1, 0, numbers, out + begin});
         });
       }
       round_floats(kernels_, plan_.dtype, out, out, width);
@@ -259,14 +223,14 @@ class CpuBackend : public Backend {
   const std::vector<ValueId> scores_;
   WorkerPool* pool_;
   const TileKernels& kernels_;
-  const int64_t item_pages_;
   std::vector<ThreadScratch> scratch_;
   std::vector<GroupProgram> cache_groups_, indexer_groups_;
   std::vector<std::vector<float>> buffers_;       // by BufferPlan of the indexer
   std::vector<std::vector<float>> page_buffers_;  // by thread, of the cache program
   std::vector<std::vector<float*>> page_outside_;
   std::vector<Row> rows_;
-  std::vector<Item> items_;
+  std::vector<float*> outside_;  // of all rows
+  std::vector<Tile> tiles_;
 };
 
 }  // namespace

@@ -10,8 +10,6 @@
 namespace vortex::flow {
 namespace {
 
-constexpr int64_t kTileFloats = 32 * 1024;  // 128 KB: leaves room for the fields themselves in a 512 KB L2 cache
-
 class Compiler {
  public:
   Compiler(const Plan& plan, const ProgramPlan& program, size_t group, int max_tile)
@@ -141,18 +139,20 @@ class Compiler {
     }
     const int64_t fitting = kTileFloats / std::max<int64_t>(1, per_page);
     out_.tile_pages = static_cast<int>(std::clamp<int64_t>(fitting, 1, max_tile));
-    int64_t at = 0;
-    for (size_t v = 0; v < out_.place.size(); ++v) {
-      const int64_t elements = program_.values[v].type.elements();
-      out_.offset[v] = at;
-      if (out_.place[v] == Place::kOnce) at += elements;
-      if (out_.place[v] == Place::kTile || out_.place[v] == Place::kDecodedField) at += elements * out_.tile_pages;
-    }
+    for (size_t v = 0; v < out_.place.size(); ++v) place_value(out_.place[v], program_.values[v].type.elements(), v);
     for (StepScratch& scratch : out_.scratch) {
-      scratch.offset = at;
-      at += scratch.row_floats + scratch.page_floats * out_.tile_pages;
+      scratch.row_offset = out_.row_floats;
+      scratch.tile_offset = out_.tile_floats;
+      out_.row_floats += scratch.row_floats;
+      out_.tile_floats += scratch.page_floats * out_.tile_pages;
     }
-    out_.workspace_floats = at;
+  }
+
+  void place_value(Place place, int64_t elements, size_t v) {
+    const bool in_tile = place == Place::kTile || place == Place::kDecodedField;
+    out_.offset[v] = in_tile ? out_.tile_floats : out_.row_floats;
+    if (in_tile) out_.tile_floats += elements * out_.tile_pages;
+    if (place == Place::kOnce) out_.row_floats += elements;
   }
 
   const Plan& plan_;

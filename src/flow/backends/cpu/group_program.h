@@ -1,5 +1,5 @@
 // GroupProgram: one group of a plan as steps over tiles of pages. A tile's values lie in a workspace that fits the L2
-// cache; what is the same for all pages of a row is computed once per run of tiles.
+// cache; what is the same for all pages of a row is computed once, and lies in a workspace of the row.
 #pragma once
 
 #include <vector>
@@ -8,6 +8,9 @@
 #include "flow/plan/plan.h"
 
 namespace vortex::flow {
+
+/// Of the workspace of a tile: 128 KB leave room for the fields themselves in a 512 KB L2 cache.
+constexpr int64_t kTileFloats = 32 * 1024;
 
 enum class StepKind : uint8_t {
   kOp,           // one node
@@ -29,10 +32,10 @@ struct Step {
   RowReduction reduction = RowReduction::kNone;
 };
 
-/// Part of the workspace that belongs to steps: floats for the row, and for each page of a tile.
+/// What belongs to steps: floats for the row, and for each page of a tile, and where they lie in those workspaces.
 struct StepScratch {
   int64_t row_floats = 0, page_floats = 0;
-  int64_t offset = 0;  // of the row's part; the pages' follow
+  int64_t row_offset = 0, tile_offset = 0;
 };
 
 /// Where a value of the group lies.
@@ -49,13 +52,14 @@ struct GroupProgram {
   std::vector<Step> row_steps;   // once per row
   std::vector<Step> page_steps;  // per tile
   std::vector<Place> place;      // by value
-  std::vector<int64_t> offset;   // by value, in floats of the workspace: kDecodedField, kTile, kOnce
+  std::vector<int64_t>
+      offset;  // by value, in floats: of the tile's workspace (kDecodedField, kTile), of the row's (kOnce)
   std::vector<ValueId> decoded;  // fields to decode per tile
   std::vector<ValueId> leaving;  // values to round and hand out
   std::vector<StepScratch> scratch;
   std::vector<float> rotation_signs;  // as long as the widest Rotate
   int tile_pages = 1;
-  int64_t workspace_floats = 0;
+  int64_t tile_floats = 0, row_floats = 0;  // of the workspaces
 };
 
 /// `max_tile` bounds the pages of a tile (1 for the cache program).

@@ -13,42 +13,61 @@ namespace vortex::flow {
 
 /// Scratch of one thread; grows to what the largest group needs.
 struct ThreadScratch {
-  std::vector<float> workspace;
-  std::vector<const void*> pointers;
+  std::vector<float> workspace;  // of a tile, then of the rows that take turns at it
+  std::vector<const void*> pointers[2];
+  std::vector<PageId> ids;
   SelectScratch select;
   std::vector<float> column;
   std::vector<int8_t> codes;
 };
 
-/// What a group reads and writes beyond its workspace.
-struct RowContext {
-  const PageView* view = nullptr;
-  /// By value: the buffer of a value between groups, at this row (page 0 of it) or the query; null otherwise.
-  const std::vector<float*>* outside = nullptr;
-  SequenceState::Layer* state = nullptr;  // of a flow that saves
+/// A sparse row at a step, and what a group reads and writes of it beyond its workspace.
+struct Row {
+  int index = 0;  // in the StepPlan
+  const SequencePlan* sequence = nullptr;
   int head = 0;
+  int64_t pages = 0;                      // scored: [0, n - eos)
+  SequenceState::Layer* state = nullptr;  // of a flow that saves
+  /// By value: the buffer of a value between groups, at this row (page 0 of it) or the query; null otherwise.
+  float* const* outside = nullptr;
+};
+
+/// Successive rows of one sequence, or the one row of the cache program.
+struct Rows {
+  const Row* first = nullptr;
+  int count = 1;
+};
+
+/// Pages of some rows that are run at once, listed as they lie in memory: page after page, in each the rows in turn.
+struct TilePages {
+  const PageId* ids;
+  int count;      // of pages, <= tile_pages
+  int64_t first;  // logical page of the first
+  int listed;     // ids: those of the tile, then some that are read next
 };
 
 class GroupRunner {
  public:
   GroupRunner(const Plan& plan, const ProgramPlan& program, const GroupProgram& group, const TileKernels& kernels,
-              const RowContext& row, ThreadScratch* scratch);
+              const PageView& view, Rows rows, ThreadScratch* scratch);
 
-  /// Runs what is the same for all pages; hands it out to other groups only if `publish`.
-  void run_row(bool publish);
-  /// Runs `count` <= tile_pages pages with ids `pages`, logical pages first .. first + count of the row.
-  void run_tile(const PageId* pages, int count, int64_t first);
+  /// Runs what is the same for all pages of the rows, and keeps it in the scratch; hands it out to other groups only if
+  /// `publish`.
+  void run_rows(bool publish);
+  void run_tile(const TilePages& pages);
 
  private:
-  /// Floats of a value: page t at data + t * stride.
+  /// Floats of a value of the current row: page t at data + t * stride.
   struct Operand {
     const float* data;
     int64_t stride;
   };
   Operand operand(ValueId v) const;
-  float* target(ValueId v) const { return workspace_ + group_.offset[static_cast<size_t>(v)]; }
+  float* target(ValueId v) const;
+  const Row& row() const { return rows_.first[row_]; }
   const Type& type(ValueId v) const { return program_.type(v); }
 
+  bool runs_together(const Step& step) const;
   void decode_fields();
   void run_step(const Step& step);
   void run_op(const Step& step);
@@ -68,9 +87,16 @@ class GroupRunner {
   void run_code_product(const Step& step);
   void publish(ValueId v, int64_t first);
   const std::byte* page_of(int field, int t) const;
-  void field_pointers(int field, const void** out) const;
+  const void* const* pointers_of(int field, int which);
+  StoredPages stored_pages(int field, int64_t x_row_stride);
+  StoredPages made_pages(ValueId v);
+  int64_t row_stride(ValueId v) const;
   float* scratch_of(const Step& step) const {
-    return workspace_ + group_.scratch[static_cast<size_t>(step.scratch)].offset;
+    return row_space() + group_.scratch[static_cast<size_t>(step.scratch)].row_offset;
+  }
+  float* tile_space() const { return scratch_->workspace.data() + row_ * group_.tile_floats; }
+  float* row_space() const {
+    return scratch_->workspace.data() + rows_.count * group_.tile_floats + row_ * group_.row_floats;
   }
   CodeLayout layout_of(const Step& step) const;
 
@@ -79,12 +105,11 @@ class GroupRunner {
   const Program& program_;
   const GroupProgram& group_;
   const TileKernels& kernels_;
-  const RowContext& row_;
+  const PageView& view_;
+  const Rows rows_;
   ThreadScratch* scratch_;
-  float* workspace_;
-  const PageId* pages_ = nullptr;
-  int count_ = 1;      // pages of the tile, 1 for what runs once
-  int64_t first_ = 0;  // logical page of the tile's first
+  int row_ = 0;                       // the current one
+  TilePages tile_{nullptr, 1, 0, 0};  // of one page for what runs once
 };
 
 }  // namespace vortex::flow

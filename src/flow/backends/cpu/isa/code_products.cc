@@ -13,7 +13,6 @@ using flow::RowReduction;
 
 constexpr int kRows = 16;
 constexpr int kVectors = kRows / kLanes;  // of floats, for 16 rows
-constexpr int64_t kPrefetchPages = 6;
 
 /// Sums over the channels of code * query for 16 rows and kHeads query rows. Codes count from 0.
 #if defined(VORTEX_ISA_avx512)
@@ -208,16 +207,15 @@ struct SumExponentials {
   }
 };
 
-/// Heads are taken at most four at a time: more sums do not fit in registers.
+/// The pages of one row, whose part of the list starts at `tile.pages.list`, for kHeads heads.
 template <int kBits, int kHeads, template <int> class Sink>
-void run_heads(CodeTile tile) {
+void run_heads(const CodeTile& tile) {
   Sink<kHeads> sink{tile};
   const int64_t blocks = tile.rows / kRows, bytes = tile.step_offset + 2 * tile.rows;
-  for (int64_t t = 0; t < tile.pages; ++t) {
-    if (t + kPrefetchPages < tile.pages)
-      for (int64_t at = 0; at < bytes; at += 64)
-        __builtin_prefetch(static_cast<const std::byte*>(tile.page[t + kPrefetchPages]) + at);
-    const auto* page = static_cast<const std::byte*>(tile.page[t]);
+  const int64_t rows = tile.pages.rows, ahead = pages_ahead(bytes);
+  for (int64_t t = 0; t < tile.pages.pages; ++t) {
+    if ((t + ahead) * rows < tile.pages.listed) fetch(tile.pages.list[(t + ahead) * rows], bytes);
+    const auto* page = static_cast<const std::byte*>(tile.pages.list[t * rows]);
     for (int64_t block = 0; block < blocks; ++block) {
       F32 values[kHeads][kVectors];
       block_values<kBits, kHeads>(tile, page, block, values);
@@ -226,6 +224,7 @@ void run_heads(CodeTile tile) {
   }
 }
 
+/// Heads are taken at most four at a time: more sums do not fit in registers.
 template <int kBits, template <int> class Sink>
 void run_bits(CodeTile tile) {
   const int64_t width = tile.chunks * (8 / kBits) * 4;
@@ -255,7 +254,7 @@ void run_sink(const CodeTile& tile) {
 
 /// out = out + log(sums); infinite and NaN maxima stay.
 void add_logarithms(const CodeTile& tile) {
-  const int64_t n = tile.pages * tile.group;
+  const int64_t n = tile.pages.pages * tile.group;
   for (int64_t i = 0; i < n; i += kLanes) {
     const auto rest = static_cast<int>(n - i < kLanes ? n - i : kLanes);
     const Number top = {load_n(tile.out + i, rest)}, sum = {load_n(tile.sums + i, rest)};
@@ -264,7 +263,7 @@ void add_logarithms(const CodeTile& tile) {
   }
 }
 
-void code_product(const CodeTile& tile) {
+void product_of_row(const CodeTile& tile) {
   switch (tile.reduction) {
     case RowReduction::kNone:
       return run_sink<StoreRows>(tile);
@@ -273,6 +272,21 @@ void code_product(const CodeTile& tile) {
     case RowReduction::kLogSumExp:
       run_sink<SumExponentials>(tile);
       return add_logarithms(tile);
+  }
+}
+
+/// A page of codes takes longer than its neighbour in memory is away: the rows one after the other.
+void code_product(const CodeTile& tile) {
+  CodeTile row = tile;
+  for (int64_t r = 0; r < tile.pages.rows; ++r) {
+    product_of_row(row);
+    ++row.pages.list;
+    --row.pages.listed;
+    row.query += tile.pages.x_row_stride * int64_t{sizeof(float)};
+    row.query_scale += tile.pages.x_row_stride;
+    row.query_bias += tile.pages.x_row_stride;
+    row.out += tile.pages.out_row_stride;
+    row.sums += tile.pages.out_row_stride;
   }
 }
 

@@ -57,6 +57,17 @@ inline Number choose_unordered(Number x, Number y, Number a, Number b) {
 }
 #endif
 
+/// The addresses of pages follow no pattern that hardware would guess: so many bytes ahead of the reader are fetched.
+constexpr int64_t kFetchAhead = 2048;
+
+inline void fetch(const void* page, int64_t bytes) {
+  const char* p = static_cast<const char*>(page);
+  for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + at);
+}
+
+/// Pages of `bytes` to be ahead.
+inline int64_t pages_ahead(int64_t bytes) { return bytes < kFetchAhead ? kFetchAhead / bytes : 1; }
+
 /// out[i] = sum of the lanes of v[i], for four vectors at once: a tree of pairwise sums shares its steps.
 inline void sum_lanes(const F32* v, float* out) {
 #if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)

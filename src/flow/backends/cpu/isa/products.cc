@@ -7,8 +7,6 @@ namespace {
 
 using flow::Element;
 
-constexpr int64_t kPrefetchAhead = 8;  // pages: their addresses follow no pattern that hardware would guess
-
 struct FromF32 {
   using Type = float;
   static F32 read(const float* p) { return load(p); }
@@ -33,11 +31,6 @@ struct FromF16 {
   }
 };
 
-void prefetch(const void* page, int64_t bytes) {
-  const char* p = static_cast<const char*>(page);
-  for (int64_t at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(p + at);
-}
-
 /// Sums of the lanes of each accumulator.
 template <int kCount>
 void sum_all(const F32* acc, float* out) {
@@ -46,82 +39,114 @@ void sum_all(const F32* acc, float* out) {
   for (; i < kCount; ++i) out[i] = reduce_add(acc[i]);
 }
 
-/// Dots of one stored row with kRows query rows `width` apart.
-template <class From, int kRows>
-void dots(const typename From::Type* y, const float* x, int64_t width, float* out) {
-  F32 acc[kRows];
+/// A stored row, the query rows it meets and where their products go.
+template <class Type>
+struct Meeting {
+  const Type* y;
+  const float* x;
+  float* out;
+};
+
+/// Dots of kStored stored rows with kRows query rows each, from query row `first` on. Several stored rows keep enough
+/// sums in flight.
+template <class From, int kStored, int kRows>
+void dots(const Meeting<typename From::Type>* meet, int64_t first, int64_t width) {
+  F32 acc[kStored * kRows];
   for (F32& a : acc) a = zero();
   int64_t k = 0;
   for (; k + kLanes <= width; k += kLanes) {
-    const F32 row = From::read(y + k);
-    for (int r = 0; r < kRows; ++r) acc[r] = fma(row, load(x + r * width + k), acc[r]);
+    for (int s = 0; s < kStored; ++s) {
+      const F32 stored = From::read(meet[s].y + k);
+      for (int r = 0; r < kRows; ++r)
+        acc[s * kRows + r] = fma(stored, load(meet[s].x + (first + r) * width + k), acc[s * kRows + r]);
+    }
   }
-  sum_all<kRows>(acc, out);
-  for (int r = 0; r < kRows; ++r)
-    for (int64_t i = k; i < width; ++i) out[r] += From::one(y + i) * x[r * width + i];
+  float sum[kStored * kRows];
+  sum_all<kStored * kRows>(acc, sum);
+  for (int s = 0; s < kStored; ++s) {
+    for (int r = 0; r < kRows; ++r) {
+      float* out = meet[s].out + first + r;
+      *out = sum[s * kRows + r];
+      if (k == width) continue;
+      for (int64_t i = k; i < width; ++i) *out += From::one(meet[s].y + i) * meet[s].x[(first + r) * width + i];
+    }
+  }
 }
 
-/// One query row: several accumulators along the width hide the latency of the sums.
-template <class From>
-float dot(const typename From::Type* y, const float* x, int64_t width) {
-  F32 a = zero(), b = zero(), c = zero(), d = zero();
-  int64_t k = 0;
-  for (; k + 4 * kLanes <= width; k += 4 * kLanes) {
-    a = fma(From::read(y + k), load(x + k), a);
-    b = fma(From::read(y + k + kLanes), load(x + k + kLanes), b);
-    c = fma(From::read(y + k + 2 * kLanes), load(x + k + 2 * kLanes), c);
-    d = fma(From::read(y + k + 3 * kLanes), load(x + k + 3 * kLanes), d);
-  }
-  for (; k + kLanes <= width; k += kLanes) a = fma(From::read(y + k), load(x + k), a);
-  float sum = reduce_add((a + b) + (c + d));
-  for (; k < width; ++k) sum += From::one(y + k) * x[k];
-  return sum;
+/// With all query rows, as many at once as leave room for the sums in registers.
+template <class From, int kStored>
+void dots_of_rows(const Meeting<typename From::Type>* meet, int64_t rows, int64_t width) {
+  int64_t first = 0;
+  for (; first + 4 <= rows; first += 4) dots<From, kStored, 4>(meet, first, width);
+  const int64_t left = rows - first;
+  if (left == 3) dots<From, kStored, 3>(meet, first, width);
+  if (left == 2) dots<From, kStored, 2>(meet, first, width);
+  if (left == 1) dots<From, kStored, 1>(meet, first, width);
 }
 
-template <class From>
-void gemm_row(const typename From::Type* y, const float* x, int64_t x_rows, int64_t width, float* out) {
-  int64_t b = 0;
-  for (; b + 4 <= x_rows; b += 4) dots<From, 4>(y, x + b * width, width, out + b);
-  if (b + 2 <= x_rows) {
-    dots<From, 2>(y, x + b * width, width, out + b);
-    b += 2;
-  }
-  if (b < x_rows) out[b] = dot<From>(y, x + b * width, width);
-}
+/// Walks the stored rows of a tile as they lie in memory.
+template <class Type>
+class StoredRows {
+ public:
+  explicit StoredRows(const flow::GemmTile& tile)
+      : tile_(tile), bytes_(tile.width * int64_t{sizeof(Type)}), ahead_(pages_ahead(tile.y_rows * bytes_)) {}
 
-template <class From>
+  Meeting<Type> next() {
+    const int64_t offset = inner_ * tile_.width;
+    const flow::StoredPages& y = tile_.y;
+    if (at_ + ahead_ < y.listed) fetch(static_cast<const Type*>(y.list[at_ + ahead_]) + offset, bytes_);
+    const Meeting<Type> meeting = {
+        static_cast<const Type*>(y.list[at_]) + offset, tile_.x + row_ * y.x_row_stride + page_ * tile_.x_page_stride,
+        tile_.out + row_ * y.out_row_stride + (page_ * tile_.y_rows + inner_) * tile_.x_rows};
+    advance();
+    return meeting;
+  }
+
+ private:
+  void advance() {
+    if (++inner_ < tile_.y_rows) return;
+    inner_ = 0;
+    ++at_;
+    if (++row_ < tile_.y.rows) return;
+    row_ = 0;
+    ++page_;
+  }
+
+  const flow::GemmTile& tile_;
+  const int64_t bytes_, ahead_;
+  int64_t at_ = 0, page_ = 0, row_ = 0, inner_ = 0;
+};
+
+template <class From, int kStored>
 void gemm_pages(const flow::GemmTile& tile) {
-  const int64_t bytes = tile.y_rows * tile.width * static_cast<int64_t>(sizeof(typename From::Type));
-  float* out = tile.out;
-  for (int64_t t = 0; t < tile.pages; ++t) {
-    if (t + kPrefetchAhead < tile.pages) prefetch(tile.y_pages[t + kPrefetchAhead], bytes);
-    const auto* y = static_cast<const typename From::Type*>(tile.y_pages[t]);
-    const float* x = tile.x + t * tile.x_page_stride;
-    for (int64_t a = 0; a < tile.y_rows; ++a, out += tile.x_rows)
-      gemm_row<From>(y + a * tile.width, x, tile.x_rows, tile.width, out);
+  StoredRows<typename From::Type> stored(tile);
+  Meeting<typename From::Type> meet[kStored];
+  int64_t left = tile.y.pages * tile.y.rows * tile.y_rows;
+  for (; left >= kStored; left -= kStored) {
+    for (auto& m : meet) m = stored.next();
+    dots_of_rows<From, kStored>(meet, tile.x_rows, tile.width);
   }
+  for (; left > 0; --left) {
+    meet[0] = stored.next();
+    dots_of_rows<From, 1>(meet, tile.x_rows, tile.width);
+  }
+}
+
+template <class From>
+void gemm_stored(const flow::GemmTile& tile) {
+  if (tile.x_rows <= 2) return gemm_pages<From, 4>(tile);
+  gemm_pages<From, 2>(tile);
 }
 
 void gemm(const flow::GemmTile& tile) {
-  switch (tile.y_element) {
+  switch (tile.element) {
     case Element::kF32:
-      return gemm_pages<FromF32>(tile);
+      return gemm_stored<FromF32>(tile);
     case Element::kBF16:
-      return gemm_pages<FromBF16>(tile);
+      return gemm_stored<FromBF16>(tile);
     default:
-      return gemm_pages<FromF16>(tile);
+      return gemm_stored<FromF16>(tile);
   }
-}
-
-/// Loaded once: g++ would read it again for every product, and loads are what this loop waits for.
-inline void keep_in_register(F32* x) {
-#if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)
-  __asm__("" : "+x"(x->v));
-#elif defined(VORTEX_ISA_neon)
-  __asm__("" : "+w"(x->low), "+w"(x->high));
-#else
-  static_cast<void>(x);
-#endif
 }
 
 /// Of kCount numbers and `best`; NaN if any is. Without branches but for NaN: which head wins cannot be predicted.
@@ -137,26 +162,36 @@ float largest(const float* x, float best) {
   return best;
 }
 
+/// Loaded once: g++ would read it again for every product, and loads are what this loop waits for.
+inline void keep_in_register(F32* x) {
+#if defined(VORTEX_ISA_avx2) || defined(VORTEX_ISA_avx512)
+  __asm__("" : "+x"(x->v));
+#else
+  static_cast<void>(x);
+#endif
+}
+
+/// Stored bounds of kPages pages of one row.
+template <class Type, int kPages>
+struct Bounds {
+  const Type* high[kPages];
+  const Type* low[kPages];
+};
+
 /// Bounds of kRows query heads on kPages pages: several pages share the loads of the query and keep enough sums in
 /// flight. best[p] becomes the larger, NaN if any is.
 template <class From, int kRows, int kPages>
-void best_bounds(const flow::BoundTile& tile, int64_t first, const float* positive, const float* negative,
-                 float* best) {
-  using Type = typename From::Type;
-  const Type *high[kPages], *low[kPages];
+void best_bounds(const Bounds<typename From::Type, kPages>& stored, const float* positive, const float* negative,
+                 int64_t width, float* best) {
   F32 acc[kPages][kRows];
-  for (int p = 0; p < kPages; ++p) {
-    high[p] = static_cast<const Type*>(tile.high_pages[first + p]);
-    low[p] = static_cast<const Type*>(tile.low_pages[first + p]);
-    for (int r = 0; r < kRows; ++r) acc[p][r] = zero();
-  }
-  const int64_t width = tile.width;
+  for (auto& page : acc)
+    for (F32& a : page) a = zero();
   int64_t d = 0;
   for (; d + kLanes <= width; d += kLanes) {
     F32 h[kPages], l[kPages];
     for (int p = 0; p < kPages; ++p) {
-      h[p] = From::read(high[p] + d);
-      l[p] = From::read(low[p] + d);
+      h[p] = From::read(stored.high[p] + d);
+      l[p] = From::read(stored.low[p] + d);
     }
     for (int r = 0; r < kRows; ++r) {
       F32 up = load(positive + r * width + d), down = load(negative + r * width + d);
@@ -170,39 +205,53 @@ void best_bounds(const flow::BoundTile& tile, int64_t first, const float* positi
     sum_all<kRows>(acc[p], sum);
     for (int r = 0; r < kRows; ++r)
       for (int64_t i = d; i < width; ++i)
-        sum[r] += positive[r * width + i] * From::one(high[p] + i) + negative[r * width + i] * From::one(low[p] + i);
+        sum[r] += positive[r * width + i] * From::one(stored.high[p] + i) +
+                  negative[r * width + i] * From::one(stored.low[p] + i);
     best[p] = largest<kRows>(sum, best[p]);
   }
 }
 
+/// Pages first .. first + kPages of one row.
 template <class From, int kPages>
-void bound_heads(const flow::BoundTile& tile, int64_t first) {
-  float best[kPages];
-  for (float& b : best) b = -__builtin_inff();
+void bound_heads(const flow::BoundTile& tile, int64_t first, int64_t row) {
+  Bounds<typename From::Type, kPages> stored;
+  for (int p = 0; p < kPages; ++p) {
+    const int64_t at = (first + p) * tile.high.rows + row;
+    stored.high[p] = static_cast<const typename From::Type*>(tile.high.list[at]);
+    stored.low[p] = static_cast<const typename From::Type*>(tile.low[at]);
+  }
+  float* best = tile.out + row * tile.high.out_row_stride + first;
+  for (int p = 0; p < kPages; ++p) best[p] = -__builtin_inff();
   const int64_t width = tile.width;
+  const float *positive = tile.positive + row * tile.high.x_row_stride,
+              *negative = tile.negative + row * tile.high.x_row_stride;
   int64_t g = 0;
   for (; g + 4 <= tile.group; g += 4)
-    best_bounds<From, 4, kPages>(tile, first, tile.positive + g * width, tile.negative + g * width, best);
+    best_bounds<From, 4, kPages>(stored, positive + g * width, negative + g * width, width, best);
   for (; g < tile.group; ++g)
-    best_bounds<From, 1, kPages>(tile, first, tile.positive + g * width, tile.negative + g * width, best);
-  for (int p = 0; p < kPages; ++p) tile.out[first + p] = best[p];
+    best_bounds<From, 1, kPages>(stored, positive + g * width, negative + g * width, width, best);
 }
 
+/// The rows in turn on a few pages at a time, fetching in the order of memory.
 template <class From>
 void bound_pages(const flow::BoundTile& tile) {
-  const int64_t bytes = tile.width * static_cast<int64_t>(sizeof(typename From::Type));
-  const auto fetch = [&](int64_t t) {
-    if (t >= tile.pages) return;
-    prefetch(tile.high_pages[t], bytes);
-    prefetch(tile.low_pages[t], bytes);
+  const int64_t bytes = tile.width * static_cast<int64_t>(sizeof(typename From::Type)), rows = tile.high.rows;
+  const int64_t ahead = rows + pages_ahead(bytes);
+  const auto fetch_from = [&](int64_t at, int64_t count) {
+    for (int64_t i = at + ahead; i < at + ahead + count && i < tile.high.listed; ++i) {
+      fetch(tile.high.list[i], bytes);
+      fetch(tile.low[i], bytes);
+    }
   };
   int64_t t = 0;
-  for (; t + 2 <= tile.pages; t += 2) {
-    fetch(t + kPrefetchAhead);
-    fetch(t + kPrefetchAhead + 1);
-    bound_heads<From, 2>(tile, t);
+  for (; t + 2 <= tile.high.pages; t += 2) {
+    for (int64_t row = 0; row < rows; ++row) {
+      fetch_from(t * rows + 2 * row, 2);
+      bound_heads<From, 2>(tile, t, row);
+    }
   }
-  if (t < tile.pages) bound_heads<From, 1>(tile, t);
+  for (; t < tile.high.pages; ++t)
+    for (int64_t row = 0; row < rows; ++row) bound_heads<From, 1>(tile, t, row);
 }
 
 void bound(const flow::BoundTile& tile) {

@@ -20,11 +20,22 @@ struct BroadcastLoop {
   int64_t y[3];
 };
 
-/// out[t, a, b] = sum_k y[t, a, k] * x[t, b, k]; page t of y starts at y_pages[t].
-struct GemmTile {
-  const void* const* y_pages;
-  Element y_element;
+/// Stored pages of one or more rows (kv heads), listed as they lie in memory: page after page, in each the rows in
+/// turn. Row r of a tile has its query and its results `x_row_stride` and `out_row_stride` floats after those of row r
+/// - 1.
+struct StoredPages {
+  const void* const* list;
   int64_t pages;
+  int64_t rows = 1;
+  int64_t listed = 0;  // those after pages * rows are read next, and fetched meanwhile
+  int64_t x_row_stride = 0;
+  int64_t out_row_stride = 0;
+};
+
+/// out[t, a, b] = sum_k y[t, a, k] * x[t, b, k].
+struct GemmTile {
+  StoredPages y;
+  Element element;
   int64_t y_rows;
   const float* x;
   int64_t x_rows;
@@ -36,10 +47,9 @@ struct GemmTile {
 /// out[t] = max over g of sum_d max(q[g, d], 0) * high[t, d] + min(q[g, d], 0) * low[t, d]. positive and negative hold
 /// those parts of q.
 struct BoundTile {
-  const void* const* high_pages;
-  const void* const* low_pages;
+  StoredPages high;
+  const void* const* low;  // listed as high
   Element element;
-  int64_t pages;
   const float* positive;
   const float* negative;
   int64_t group;
@@ -53,10 +63,9 @@ enum class RowReduction : uint8_t { kNone, kMax, kLogSumExp };
 /// Products of integers: value[t, r, g] = beta * <row r of page t, query g> + alpha for pages of 4, 2 or 1 bit codes in
 /// blocks (tensor/codes.h) and a query rounded to 8 bits.
 struct CodeTile {
-  const void* const* page;
-  int64_t pages;
+  StoredPages pages;
   int bits;
-  int64_t rows;               // a multiple of 16
+  int64_t rows;               // of a page: a multiple of 16
   int64_t chunks;             // 64 bytes of codes each, for 16 rows
   int64_t step_offset;        // of the rows' steps in a page
   const int8_t* query;        // [group, chunks * channels of a chunk]
