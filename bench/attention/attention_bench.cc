@@ -72,6 +72,11 @@ class Contexts {
   std::vector<PageList> lists_;
 };
 
+/// Of a field.
+int64_t token_bytes(const PoolShape& shape) {
+  return shape.kv_heads * FieldSpec{"", 1, shape.head_dim, shape.dtype}.page_bytes();
+}
+
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
   double worst = 0.0;
   for (size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(double{a[i]} - b[i]));
@@ -85,7 +90,7 @@ void report(benchmark::State& state, const char* unit, const char* share, double
 }
 
 void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens, SlabOrder order) {
-  const int64_t bytes = 2 * dtype_bytes(shape.dtype, tokens * shape.kv_stride());
+  const int64_t bytes = 2 * token_bytes(shape) * tokens;
   Contexts contexts(shape, tokens, static_cast<int>(1 + kColdBytes / bytes), order);
   const std::vector<float> q = random_floats(shape.q_stride(), 3);
   std::vector<float> out(q.size()), expected(q.size());
@@ -101,7 +106,7 @@ void time_decode(benchmark::State& state, const PoolShape& shape, int64_t tokens
 /// Decode over latents: `list_pages` pages a step. Both limits, because either may bind. The reference would take
 /// minutes for whole contexts, so the check reads one short list.
 void time_latent_decode(benchmark::State& state, const PoolShape& shape, int list_pages) {
-  const int64_t bytes = dtype_bytes(shape.dtype, int64_t{kLatentTokens} * shape.kv_stride());
+  const int64_t bytes = token_bytes(shape) * kLatentTokens;
   Contexts contexts(shape, kLatentTokens, static_cast<int>(1 + kColdBytes / bytes));
   const std::vector<float> q = random_floats(shape.q_stride(), 3, 0.3f);
   std::vector<float> out(static_cast<size_t>(shape.out_stride())), expected(out.size());
@@ -114,7 +119,7 @@ void time_latent_decode(benchmark::State& state, const PoolShape& shape, int lis
   size_t next = 0;
   for (auto _ : state) contexts.decode(contexts.cpu(), next++ % contexts.lists(), q.data(), out.data());
   const double tokens = static_cast<double>(list_pages) * shape.page_tokens;
-  report(state, "GB/s", "of_read", tokens * static_cast<double>(dtype_bytes(shape.dtype, shape.head_dim)),
+  report(state, "GB/s", "of_read", tokens * static_cast<double>(token_bytes(shape)),
          bench::shared_roofline().read_gb_per_s);
   report(state, "GFLOP/s", "of_fma", 2.0 * tokens * static_cast<double>(shape.q_stride() + shape.out_stride()),
          bench::shared_roofline().fma_gflop_per_s);
@@ -126,8 +131,9 @@ void time_prefill(benchmark::State& state, const PoolShape& shape, int64_t first
   std::vector<float> out(q.size()), last(static_cast<size_t>(shape.q_stride()));
   contexts.prefill(contexts.cpu(), first, count, q.data(), out.data());
   const std::vector<float> last_out(out.end() - shape.q_stride(), out.end());
-  // The last token sees every key, as decode does; the whole prefill would take the reference minutes.
-  contexts.decode(*make_ref_attention_ops(), 0, q.data() + (count - 1) * shape.q_stride(), last.data());
+  // The whole prefill would take the reference minutes.
+  contexts.prefill(*make_ref_attention_ops(), first + count - 1, 1, q.data() + (count - 1) * shape.q_stride(),
+                   last.data());
   if (!(largest_difference(last_out, last) < kLargestError))
     return state.SkipWithError("the result differs from the reference");
   for (auto _ : state) contexts.prefill(contexts.cpu(), first, count, q.data(), out.data());
@@ -141,12 +147,17 @@ void add(const std::string& name, Body body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
 
+std::string_view name_of(DType dtype) { return dtype == DType::kCode8 ? "int8" : dtype_info(dtype).name; }
+
 void add_latent() {
   for (const int group : {8, 16, 20, 128}) {
-    const PoolShape shape{.kv_heads = 1, .group = group, .head_dim = 576, .page_tokens = 32, .latent_rank = 512};
-    for (const int pages : {kShortList, kLatentTokens / shape.page_tokens})
-      add(fmt::format("latent_decode/heads:{}/pages:{}", group, pages),
-          [=](benchmark::State& state) { time_latent_decode(state, shape, pages); });
+    PoolShape shape{.kv_heads = 1, .group = group, .head_dim = 576, .page_tokens = 32, .latent_rank = 512};
+    for (const DType dtype : {DType::kBF16, DType::kCode8}) {
+      shape.dtype = dtype;
+      for (const int pages : {kShortList, kLatentTokens / shape.page_tokens})
+        add(fmt::format("latent_decode/{}/heads:{}/pages:{}", name_of(dtype), group, pages),
+            [=](benchmark::State& state) { time_latent_decode(state, shape, pages); });
+    }
   }
 }
 
@@ -156,21 +167,24 @@ std::string heads_of(const PoolShape& shape) {
 
 void add_decode(PoolShape shape) {
   for (const int64_t tokens : {4096, 8192, 32768}) {
-    for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    for (const DType dtype : {DType::kBF16, DType::kF32, DType::kCode8}) {
       shape.dtype = dtype;
       for (const SlabOrder order : {kInOrder, kShuffled})
-        add(fmt::format("decode/{}/{}/tokens:{}{}", heads_of(shape), dtype_info(dtype).name, tokens,
+        add(fmt::format("decode/{}/{}/tokens:{}{}", heads_of(shape), name_of(dtype), tokens,
                         order == kInOrder ? "" : "/shuffled"),
             [=](benchmark::State& state) { time_decode(state, shape, tokens, order); });
     }
   }
 }
 
-void add_prefill(const PoolShape& shape) {
+void add_prefill(PoolShape shape) {
   for (const int64_t first : {0, 3584, 15872}) {
     const int64_t count = first == 0 ? 4096 : 512;
-    add(fmt::format("prefill/{}/bfloat16/first:{}/tokens:{}", heads_of(shape), first, count),
-        [=](benchmark::State& state) { time_prefill(state, shape, first, count); });
+    for (const DType dtype : {DType::kBF16, DType::kCode8}) {
+      shape.dtype = dtype;
+      add(fmt::format("prefill/{}/{}/first:{}/tokens:{}", heads_of(shape), name_of(dtype), first, count),
+          [=](benchmark::State& state) { time_prefill(state, shape, first, count); });
+    }
   }
 }
 

@@ -4,6 +4,9 @@
 // Two layouts of a page and kv head. Grouped-query: field 0 is k, field 1 is v, [page_tokens, head_dim] each. Latent
 // (MLA): field 0 is latent, [page_tokens, width]; a token's key is its whole row, its value the row's first
 // `latent_rank` columns, so a row is read once for both.
+//
+// Fields are float32, bfloat16 or 8-bit codes with a step a row (tensor/codes.h). decode() multiplies keys of codes in
+// integers: it rounds each query head to 14 bits first (round_query_row_wide). Nothing else is rounded anywhere.
 #pragma once
 
 #include <cstdint>
@@ -50,7 +53,8 @@ class AttentionOps {
   virtual ~AttentionOps() = default;
 
   /// Writes k and v of the slice's tokens to their places: k, v [count, kv_heads, head_dim], tokens `stride` floats
-  /// apart. Rounds to the field's dtype (float32 or bfloat16, nearest even). Latent pages have no field 1: v is null.
+  /// apart. Rounds to the field's dtype (bfloat16: nearest even; codes: encode_row). Latent pages have no field 1: v is
+  /// null.
   virtual void store(const PageView& view, const TokenSlice& slice, const float* k, const float* v, int64_t stride) = 0;
 
   /// The first `cols` columns of field 0 of tokens [first, first + count) of kv head 0, as float32: out [count, cols].

@@ -7,6 +7,7 @@
 
 #include "attention/attention_testing.h"
 #include "attention/backends_testing.h"
+#include "tensor/quant_blocks.h"
 
 namespace vortex::attention {
 namespace {
@@ -27,6 +28,11 @@ std::vector<PoolShape> shapes() {
   for (const int page : {4, 8, 16, 32, 128})
     for (const int ratio : {1, 2, 4})
       all.push_back({.kv_heads = 2, .group = 4, .head_dim = 32, .page_tokens = page, .pages_per_slab = ratio});
+  for (size_t i = 0, n = all.size(); i < n; ++i) {
+    if (all[i].dtype != DType::kBF16) continue;
+    all.push_back(all[i]);
+    all.back().dtype = DType::kCode8;
+  }
   return all;
 }
 
@@ -41,7 +47,8 @@ void expect_close(const Expected& expected, const float* actual, const std::stri
     ASSERT_NEAR(expected.out[d], actual[d], expected.tolerance) << where << " dim " << d;
 }
 
-/// Keys, values and queries of one sequence, and what attention over them must give.
+/// Keys, values and queries of one sequence, and what attention over them must give. k and v are what goes in until
+/// keep_stored() makes of them what a pool keeps.
 struct Sequence {
   Sequence(const PoolShape& s, int64_t tokens, uint32_t seed, float sigma = 1.0f)
       : shape(s),
@@ -50,11 +57,25 @@ struct Sequence {
         v(random_floats(tokens * s.kv_stride(), seed + 1)),
         q(random_floats(tokens * s.q_stride(), seed + 2, sigma)) {}
 
+  void keep_stored() {
+    k = as_stored(shape.dtype, k, shape.head_dim);
+    v = as_stored(shape.dtype, v, shape.head_dim);
+  }
+
   Expected expected(int64_t query_token, int head, const std::vector<int64_t>& tokens) const {
+    return of_query(query(query_token, head), head, tokens);
+  }
+  /// Of the last token.
+  Expected expected_decode(int head, const std::vector<int64_t>& tokens) const {
+    return of_query(as_decoded(shape.dtype, query(length - 1, head), shape.head_dim).data(), head, tokens);
+  }
+  const float* query(int64_t token, int head) const {
+    return q.data() + token * shape.q_stride() + int64_t{head} * shape.head_dim;
+  }
+  Expected of_query(const float* one, int head, const std::vector<int64_t>& tokens) const {
     const int64_t kv_offset = int64_t{head / shape.group} * shape.head_dim;
-    return direct_attention(q.data() + query_token * shape.q_stride() + int64_t{head} * shape.head_dim,
-                            k.data() + kv_offset, v.data() + kv_offset, shape.kv_stride(), tokens, shape.head_dim,
-                            shape.scale(), shape.dtype);
+    return direct_attention(one, k.data() + kv_offset, v.data() + kv_offset, shape.kv_stride(), tokens, shape.head_dim,
+                            shape.scale());
   }
   const float* last_queries() const { return q.data() + (length - 1) * shape.q_stride(); }
 
@@ -69,12 +90,13 @@ struct Batch {
       : pool(s, lengths) {
     for (size_t i = 0; i < lengths.size(); ++i) {
       sequences.emplace_back(s, lengths[i], static_cast<uint32_t>(10 * i + 7), sigma);
-      const Sequence& seq = sequences.back();
+      Sequence& seq = sequences.back();
       const int64_t cut = lengths[i] / 3;
       const int64_t offset = cut * s.kv_stride();
       ops.store(pool.view(), {pool.table(i), 0, cut}, seq.k.data(), seq.v.data(), s.kv_stride());
       ops.store(pool.view(), {pool.table(i), cut, lengths[i] - cut}, seq.k.data() + offset, seq.v.data() + offset,
                 s.kv_stride());
+      seq.keep_stored();
     }
   }
 
@@ -121,6 +143,16 @@ class AttentionTest : public testing::TestWithParam<Backend> {
 INSTANTIATE_TEST_SUITE_P(Backends, AttentionTest, testing::ValuesIn(backends()),
                          [](const auto& test) { return test.param.name; });
 
+float last_number(const FieldView& field, const std::byte* page, int64_t token) {
+  std::vector<float> row(static_cast<size_t>(field.cols));
+  const std::byte* at = page + field.page_bytes / field.rows * token;
+  if (field.dtype == DType::kCode8)
+    decode_row(at, field.cols, field.cols, row.data());
+  else
+    dequantize(field.dtype, at, row.data(), field.cols);
+  return row.back();
+}
+
 TEST_P(AttentionTest, StoreRoundsToTheFieldAndTouchesNothingElse) {
   for (const PoolShape& shape : shapes()) {
     const Batch batch(*ops_, shape, {37});
@@ -128,11 +160,9 @@ TEST_P(AttentionTest, StoreRoundsToTheFieldAndTouchesNothingElse) {
     const PageView& view = batch.pool.view();
     for (int64_t t = 0; t < view.slab_tokens * static_cast<int64_t>(batch.pool.table(0).size()); ++t) {
       const std::byte* page = view.fields[1].page(view.page_id(batch.pool.table(0), t / shape.page_tokens, 0));
-      const int64_t index = t % shape.page_tokens * shape.head_dim + shape.head_dim - 1;
-      const float kept = shape.dtype == DType::kBF16 ? bf16_to_f32(reinterpret_cast<const uint16_t*>(page)[index])
-                                                     : reinterpret_cast<const float*>(page)[index];
+      const float kept = last_number(view.fields[1], page, t % shape.page_tokens);
       if (t < s.length)
-        ASSERT_EQ(kept, as_stored(shape.dtype, s.v[static_cast<size_t>(t * shape.kv_stride() + shape.head_dim - 1)]));
+        ASSERT_EQ(kept, s.v[static_cast<size_t>(t * shape.kv_stride() + shape.head_dim - 1)]);
       else
         ASSERT_TRUE(std::isnan(kept)) << name_of(shape) << " token " << t;
     }
@@ -147,7 +177,7 @@ TEST_P(AttentionTest, DecodeOverAllPagesMatchesTheFormula) {
     const float* at = out.data();
     for (const Sequence& s : batch.sequences) {
       for (int h = 0; h < shape.heads(); ++h, at += shape.head_dim)
-        expect_close(s.expected(s.length - 1, h, all_tokens(s.length)), at, "head " + std::to_string(h));
+        expect_close(s.expected_decode(h, all_tokens(s.length)), at, "head " + std::to_string(h));
     }
   }
 }
@@ -173,17 +203,20 @@ TEST_P(AttentionTest, DecodeReadsOnlyTheListedPagesInAnyOrder) {
     }
     const std::vector<float> out = decode(*ops_, batch, list);
     for (int h = 0; h < shape.heads(); ++h)
-      expect_close(s.expected(length - 1, h, tokens[static_cast<size_t>(h / shape.group)]),
-                   out.data() + h * shape.head_dim, "head " + std::to_string(h));
+      expect_close(s.expected_decode(h, tokens[static_cast<size_t>(h / shape.group)]), out.data() + h * shape.head_dim,
+                   "head " + std::to_string(h));
   }
 }
 
 TEST_P(AttentionTest, DecodeOfALongRowMatchesTheFormula) {
-  const PoolShape shape{.kv_heads = 2, .group = 3};
-  const Batch batch(*ops_, shape, {2500, 40});
-  const std::vector<float> out = decode(*ops_, batch, batch.pool.all_pages());
-  for (int h = 0; h < shape.heads(); ++h)
-    expect_close(batch.sequences[0].expected(2499, h, all_tokens(2500)), out.data() + h * shape.head_dim, "long row");
+  for (const DType dtype : {DType::kBF16, DType::kCode8}) {
+    const PoolShape shape{.kv_heads = 2, .group = 3, .dtype = dtype};
+    const Batch batch(*ops_, shape, {2500, 40});
+    const std::vector<float> out = decode(*ops_, batch, batch.pool.all_pages());
+    for (int h = 0; h < shape.heads(); ++h)
+      expect_close(batch.sequences[0].expected_decode(h, all_tokens(2500)), out.data() + h * shape.head_dim,
+                   "long row");
+  }
 }
 
 TEST_P(AttentionTest, ARowDoesNotDependOnTheOthers) {
@@ -243,12 +276,14 @@ TEST_P(AttentionTest, PrefillOfTheLastTokenAgreesWithDecode) {
 }
 
 TEST_P(AttentionTest, HugeLogitsDoNotOverflow) {
-  const PoolShape shape{.kv_heads = 1, .group = 2};
-  const Batch batch(*ops_, shape, {200}, 300.0f);
-  const std::vector<float> out = decode(*ops_, batch, batch.pool.all_pages());
-  for (int h = 0; h < shape.heads(); ++h)
-    expect_close(batch.sequences[0].expected(199, h, all_tokens(200)), out.data() + h * shape.head_dim, "decode");
-  expect_prefill(batch, 0, 0, prefill(*ops_, batch, 0, 0, 200));
+  for (const DType dtype : {DType::kBF16, DType::kCode8}) {
+    const PoolShape shape{.kv_heads = 1, .group = 2, .dtype = dtype};
+    const Batch batch(*ops_, shape, {200}, 300.0f);
+    const std::vector<float> out = decode(*ops_, batch, batch.pool.all_pages());
+    for (int h = 0; h < shape.heads(); ++h)
+      expect_close(batch.sequences[0].expected_decode(h, all_tokens(200)), out.data() + h * shape.head_dim, "decode");
+    expect_prefill(batch, 0, 0, prefill(*ops_, batch, 0, 0, 200));
+  }
 }
 
 TEST_P(AttentionTest, EqualLogitsGiveTheMeanOfTheValues) {
@@ -274,8 +309,8 @@ TEST_P(AttentionTest, ASingleTokenGivesItsValue) {
     for (int d = 0; d < shape.head_dim; ++d) {
       const auto at = static_cast<size_t>(h * shape.head_dim + d);
       const float v = batch.sequences[0].v[static_cast<size_t>(h / shape.group * shape.head_dim + d)];
-      EXPECT_EQ(decoded[at], round_to_bf16(v));
-      EXPECT_EQ(prefilled[at], round_to_bf16(v));
+      EXPECT_EQ(decoded[at], v);
+      EXPECT_EQ(prefilled[at], v);
     }
   }
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "attention/attention.h"
+#include "tensor/codes.h"
 #include "tensor/half.h"
 #include "tensor/paged.h"
 
@@ -61,7 +62,7 @@ class TestPool {
       tables_.emplace_back(next, end);
       next = end;
     }
-    const int64_t page_bytes = dtype_bytes(shape.dtype, int64_t{shape.page_tokens} * shape.head_dim);
+    const int64_t page_bytes = FieldSpec{"", shape.page_tokens, shape.head_dim, shape.dtype}.page_bytes();
     for (auto& memory : std::span(memory_).first(shape.latent_rank > 0 ? 1 : 2)) {
       memory.assign(static_cast<size_t>(slabs * shape.kv_heads * shape.pages_per_slab * page_bytes), std::byte{0xff});
       fields_.push_back({memory.data(), page_bytes, shape.page_tokens, shape.head_dim, shape.dtype});
@@ -101,8 +102,28 @@ class TestPool {
   PageView view_;
 };
 
-/// What a field of this dtype keeps of x.
-inline float as_stored(DType dtype, float x) { return dtype == DType::kBF16 ? round_to_bf16(x) : x; }
+/// What a field of this dtype keeps of rows of `cols` numbers.
+inline std::vector<float> as_stored(DType dtype, std::vector<float> rows, int cols) {
+  if (dtype == DType::kBF16)
+    for (float& x : rows) x = round_to_bf16(x);
+  if (dtype != DType::kCode8) return rows;
+  std::vector<std::byte> row(static_cast<size_t>(code_row_bytes(cols)));
+  for (auto at = rows.begin(); at != rows.end(); at += cols) {
+    encode_row(&*at, cols, row.data());
+    decode_row(row.data(), cols, cols, &*at);
+  }
+  return rows;
+}
+
+/// A query of n numbers as decode multiplies it with keys of this dtype.
+inline std::vector<float> as_decoded(DType dtype, const float* q, int n) {
+  std::vector<float> out(q, q + n);
+  if (dtype != DType::kCode8) return out;
+  std::vector<int16_t> codes(out.size());
+  const float step = round_query_row_wide(q, n, codes.data());
+  for (size_t d = 0; d < out.size(); ++d) out[d] = step * static_cast<float>(codes[d]);
+  return out;
+}
 
 struct Expected {
   std::vector<double> out;  // [head_dim]
@@ -114,7 +135,7 @@ struct Expected {
 /// Tolerance: a float32 dot product errs by at most head_dim eps |q| |k|, which moves each weight by that much
 /// relatively, up and down; exp and the sums err by a few dozen eps more. All times the largest |v|.
 inline Expected direct_attention(const float* q, const float* k, const float* v, int64_t stride,
-                                 const std::vector<int64_t>& tokens, int head_dim, float scale, DType dtype,
+                                 const std::vector<int64_t>& tokens, int head_dim, float scale,
                                  const float* sink = nullptr) {
   std::vector<double> weights;
   double q_norm = 0.0, k_norm = 0.0, v_max = 0.0;
@@ -122,7 +143,7 @@ inline Expected direct_attention(const float* q, const float* k, const float* v,
   for (const int64_t t : tokens) {
     double dot = 0.0, square = 0.0;
     for (int d = 0; d < head_dim; ++d) {
-      const double x = as_stored(dtype, k[t * stride + d]);
+      const double x = k[t * stride + d];
       dot += q[d] * x;
       square += x * x;
     }
@@ -137,7 +158,7 @@ inline Expected direct_attention(const float* q, const float* k, const float* v,
   for (int d = 0; d < head_dim; ++d) {
     double sum = 0.0;
     for (size_t i = 0; i < tokens.size(); ++i) {
-      const double x = as_stored(dtype, v[tokens[i] * stride + d]);
+      const double x = v[tokens[i] * stride + d];
       sum += weights[i] * x;
       v_max = std::max(v_max, std::abs(x));
     }

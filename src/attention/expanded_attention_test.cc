@@ -19,7 +19,6 @@ struct ExpandedSequence {
       : shape(h),
         rank(latent_rank),
         length(tokens),
-        dtype(type),
         pool({.kv_heads = 1, .head_dim = rank + h.rope, .dtype = type, .latent_rank = rank}, {tokens}),
         attention{.scale = 1.0f / std::sqrt(static_cast<float>(h.key_dim())), .latent_rank = rank},
         latents(random_floats(tokens * (rank + h.rope), 1)),
@@ -27,6 +26,7 @@ struct ExpandedSequence {
         q(random_floats(tokens * q_stride(), 3)),
         sinks(random_floats(h.heads, 4)) {
     ops.store(pool.view(), {pool.table(0), 0, tokens}, latents.data(), nullptr, rank + h.rope);
+    latents = as_stored(type, latents, rank + h.rope);
   }
 
   // With gaps between tokens, so that a stride taken for a width shows.
@@ -51,14 +51,14 @@ struct ExpandedSequence {
       float* key = k.data() + t * width;
       std::copy(from, from + shape.nope, key);
       for (int d = 0; d < shape.rope; ++d)
-        key[shape.nope + d] = as_stored(dtype, latents[static_cast<size_t>(t * (rank + shape.rope) + rank + d)]);
+        key[shape.nope + d] = latents[static_cast<size_t>(t * (rank + shape.rope) + rank + d)];
       std::copy(from + shape.nope, from + shape.made(), v.data() + t * width);
     }
     std::vector<float> padded_q(static_cast<size_t>(width));
     const float* from = q.data() + query * q_stride() + int64_t{head} * shape.key_dim();
     std::copy(from, from + shape.key_dim(), padded_q.begin());
     return direct_attention(padded_q.data(), k.data(), v.data(), width, seen_from(query, attention.window), width,
-                            attention.scale, DType::kF32, attention.sinks != nullptr ? attention.sinks + head : nullptr)
+                            attention.scale, attention.sinks != nullptr ? attention.sinks + head : nullptr)
         .out;
   }
 
@@ -78,7 +78,6 @@ struct ExpandedSequence {
   HeadShape shape;
   int rank;
   int64_t length;
-  DType dtype;
   TestPool pool;
   AttentionShape attention;
   std::vector<float> latents, made, q, sinks;
@@ -93,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, ExpandedAttentionTest, testing::ValuesIn(back
 
 TEST_P(ExpandedAttentionTest, MatchesTheFormula) {
   for (const HeadShape& shape : {HeadShape{8, 32, 64, 32}, {2, 128, 64, 128}, {3, 20, 12, 24}, {1, 5, 3, 17}}) {
-    for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    for (const DType dtype : {DType::kBF16, DType::kF32, DType::kCode8}) {
       const ExpandedSequence sequence(*ops_, shape, 40, 150, dtype);
       sequence.expect_prefill(0, sequence.prefill(*ops_, 0, 12));
       sequence.expect_prefill(120, sequence.prefill(*ops_, 120, 30));

@@ -25,7 +25,7 @@ inline std::vector<int64_t> seen_from(int64_t position, int window) {
   return token_range(window > 0 ? std::max<int64_t>(0, position + 1 - window) : 0, position + 1);
 }
 
-/// Sequences stored in one pool. Their keys and values are kept unrounded; a latent's values are its keys.
+/// Sequences stored in one pool. Keys and values are kept as the pool keeps them; a latent's values are its keys.
 struct Stored {
   Stored(AttentionOps& ops, const PoolShape& s, const std::vector<int64_t>& lengths)
       : shape(s), pool(s, lengths), attention(s.attention()) {
@@ -36,6 +36,8 @@ struct Stored {
       q.push_back(random_floats(lengths[i] * s.q_stride(), seed + 2));
       ops.store(pool.view(), {pool.table(i), 0, lengths[i]}, k[i].data(), latent() ? nullptr : v[i].data(),
                 s.kv_stride());
+      k[i] = as_stored(s.dtype, k[i], s.head_dim);
+      v[i] = as_stored(s.dtype, v[i], s.head_dim);
     }
   }
 
@@ -46,12 +48,15 @@ struct Stored {
     attention.sinks = sinks.data();
   }
 
-  std::vector<double> expected(size_t i, int64_t query, int head, const std::vector<int64_t>& tokens) const {
+  const float* query(size_t i, int64_t token, int head) const {
+    return q[i].data() + token * shape.q_stride() + int64_t{head} * shape.head_dim;
+  }
+
+  std::vector<double> expected(size_t i, const float* one, int head, const std::vector<int64_t>& tokens) const {
     const int64_t kv_head = int64_t{head / shape.group} * shape.head_dim;
     Expected e =
-        direct_attention(q[i].data() + query * shape.q_stride() + int64_t{head} * shape.head_dim, k[i].data() + kv_head,
-                         v[i].data() + kv_head, shape.kv_stride(), tokens, shape.head_dim, attention.scale, shape.dtype,
-                         attention.sinks != nullptr ? attention.sinks + head : nullptr);
+        direct_attention(one, k[i].data() + kv_head, v[i].data() + kv_head, shape.kv_stride(), tokens, shape.head_dim,
+                         attention.scale, attention.sinks != nullptr ? attention.sinks + head : nullptr);
     e.out.resize(static_cast<size_t>(shape.value_dim()));
     return e.out;
   }
@@ -72,14 +77,23 @@ struct Stored {
     return out;
   }
 
-  /// Fails where `out`, all heads of one token, is not what `query` gives over `tokens`.
-  void expect_token(size_t i, int64_t query, const std::vector<int64_t>& tokens, const float* out) const {
-    for (int h = 0; h < shape.heads(); ++h, out += shape.value_dim()) {
-      const std::vector<double> right = expected(i, query, h, tokens);
-      for (size_t d = 0; d < right.size(); ++d)
-        ASSERT_NEAR(right[d], out[d], kLatentTolerance)
-            << "sequence " << i << " token " << query << " head " << h << " column " << d;
+  /// Fails where `out`, all heads of one token, is not what a prefill of that token gives over `tokens`.
+  void expect_token(size_t i, int64_t token, const std::vector<int64_t>& tokens, const float* out) const {
+    for (int h = 0; h < shape.heads(); ++h)
+      expect_head(expected(i, query(i, token, h), h, tokens), i, h, out + int64_t{h} * shape.value_dim());
+  }
+
+  /// The same for a decode of the last token.
+  void expect_decode(size_t i, const std::vector<int64_t>& tokens, const float* out) const {
+    for (int h = 0; h < shape.heads(); ++h) {
+      const std::vector<float> one = as_decoded(shape.dtype, query(i, length(i) - 1, h), shape.head_dim);
+      expect_head(expected(i, one.data(), h, tokens), i, h, out + int64_t{h} * shape.value_dim());
     }
+  }
+
+  static void expect_head(const std::vector<double>& right, size_t i, int head, const float* out) {
+    for (size_t d = 0; d < right.size(); ++d)
+      ASSERT_NEAR(right[d], out[d], kLatentTolerance) << "sequence " << i << " head " << head << " column " << d;
   }
 
   /// Every query of prefill(i, first, ..) against the formula.

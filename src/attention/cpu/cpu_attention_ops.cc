@@ -11,6 +11,7 @@
 #include "attention/cpu/kernels.h"
 #include "base/check.h"
 #include "base/worker_pool.h"
+#include "tensor/codes.h"
 
 namespace vortex::attention {
 namespace {
@@ -38,20 +39,21 @@ const FieldView& checked_field(const PageView& view, size_t i) {
   VORTEX_CHECK(view.fields.size() > i, "attention needs field {}, got {} fields", i, view.fields.size());
   const FieldView& field = view.fields[i];
   VORTEX_CHECK(field.rows == view.page_tokens, "{} rows in a page of {} tokens", field.rows, view.page_tokens);
-  VORTEX_CHECK(field.dtype == DType::kBF16 || field.dtype == DType::kF32, "dtype {}", dtype_info(field.dtype).name);
+  const bool known = field.dtype == DType::kBF16 || field.dtype == DType::kF32 || field.dtype == DType::kCode8;
+  VORTEX_CHECK(known, "dtype {}", dtype_info(field.dtype).name);
   return field;
 }
 
 KvPages kv_pages(const PageView& view, int latent_rank) {
   const FieldView& k = checked_field(view, 0);
-  const bool bf16 = k.dtype == DType::kBF16;
+  const bool bf16 = k.dtype == DType::kBF16, codes = k.dtype == DType::kCode8;
   if (latent_rank > 0) {
     VORTEX_CHECK(latent_rank <= k.cols, "values of {} columns in latents of {}", latent_rank, k.cols);
-    return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, bf16};
+    return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, bf16, codes};
   }
   const FieldView& v = checked_field(view, 1);
   VORTEX_CHECK(k.dtype == v.dtype && k.cols == v.cols && k.page_bytes == v.page_bytes, "k and v differ in shape");
-  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, v.cols, bf16};
+  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, v.cols, bf16, codes};
 }
 
 /// Where a token of a kv head lies.
@@ -106,7 +108,9 @@ class CpuAttentionOps final : public AttentionOps {
     pool_.parallel_ranges(slice.count, kStoreAlign, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) {
         const std::byte* from = token_row(view, field, slice, slice.first + i, 0);
-        if (field.dtype == DType::kBF16)
+        if (field.dtype == DType::kCode8)
+          decode_row(from, field.cols, cols, out + i * cols);
+        else if (field.dtype == DType::kBF16)
           kernels_.load_bf16_row(reinterpret_cast<const uint16_t*>(from), cols, out + i * cols);
         else
           std::memcpy(out + i * cols, from, static_cast<size_t>(cols) * sizeof(float));
@@ -139,7 +143,7 @@ class CpuAttentionOps final : public AttentionOps {
                        .q_stride = q_stride,
                        .out = out,
                        .out_stride = out_stride};
-    whole.kv.k += dtype_bytes(view.fields[0].dtype, shape.latent_rank);
+    whole.kv.k += whole.kv.codes ? shape.latent_rank : dtype_bytes(view.fields[0].dtype, shape.latent_rank);
     whole.kv.key_dim += expanded.nope - shape.latent_rank;
     whole.kv.value_dim = expanded.v_dim;
     list_prefix(view, slice);
@@ -174,7 +178,9 @@ class CpuAttentionOps final : public AttentionOps {
                    const float* from) const {
     for (int h = 0; h < view.kv_heads; ++h, from += field.cols) {
       std::byte* to = token_row(view, field, slice, slice.first + i, h);
-      if (field.dtype == DType::kBF16)
+      if (field.dtype == DType::kCode8)
+        encode_row(from, field.cols, to);
+      else if (field.dtype == DType::kBF16)
         kernels_.store_bf16_row(from, field.cols, reinterpret_cast<uint16_t*>(to));
       else
         std::memcpy(to, from, static_cast<size_t>(field.cols) * sizeof(float));

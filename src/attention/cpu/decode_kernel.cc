@@ -1,5 +1,6 @@
 // Decode over listed pages, compiled once per instruction set. Tokens are read through a tile of row offsets, so page
 // size and page order do not matter; each row of k and v is read from memory once for all heads of the group.
+#include "attention/cpu/decode_codes.h"
 #include "attention/cpu/decode_products.h"
 #include "attention/cpu/kernels.h"
 
@@ -72,7 +73,10 @@ class Decode {
         queries_(of.scratch),
         scores_(queries_ + int64_t{count_} * group_ * q_stride_),
         lanes_(scores_ + group_ * kDecodeTile),
-        wide_(lanes_ + kTileHeads * kDecodeTile * kMaxLanes) {
+        wide_(lanes_ + kTileHeads * kDecodeTile * kMaxLanes),
+        scales_(wide_ + kDecodeTile * q_stride_),
+        key_steps_(scales_ + int64_t{count_} * group_),
+        value_steps_(latent() ? key_steps_ : key_steps_ + kDecodeTile) {
     for (int c = 0; c < count_; ++c) start(c);
   }
 
@@ -82,7 +86,9 @@ class Decode {
     fetch_first(tiles[0]);
     for (int i = 0; tiles[i].tokens > 0; i ^= 1) {
       fill_after(tiles[i].chunk, &tiles[i ^ 1]);
-      if (latent() && sizeof(typename Rows::Element) < sizeof(float) && group_ > kTileHeads)
+      if constexpr (kCodes<Rows>)
+        attend_codes(tiles[i], tiles[i ^ 1]);
+      else if (latent() && sizeof(typename Rows::Element) < sizeof(float) && group_ > kTileHeads)
         attend_widened(tiles[i], tiles[i ^ 1]);
       else
         attend(tiles[i], tiles[i ^ 1]);
@@ -101,9 +107,15 @@ class Decode {
     for (int g = 0; g < group_; ++g) {
       const float* from = chunk.q + g * paged_.key_dim;
       float* q = queries(c) + g * q_stride_;
-      in_read_order<Rows>(from, paged_.key_dim, q);
-      for (int d = paged_.key_dim; d < q_stride_; ++d) q[d] = 0.0f;
-      scale_row(q, q_stride_, set1(chunk.scale));
+      if constexpr (kCodes<Rows>) {
+        const int padded = (paged_.key_dim + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
+        scales_[c * group_ + g] =
+            chunk.scale * round_query(from, paged_.key_dim, padded, reinterpret_cast<int16_t*>(q));
+      } else {
+        in_read_order<Rows>(from, paged_.key_dim, q);
+        for (int d = paged_.key_dim; d < q_stride_; ++d) q[d] = 0.0f;
+        scale_row(q, q_stride_, set1(chunk.scale));
+      }
       start_sums(chunk, g, chunk.out + g * out_stride_);
     }
   }
@@ -134,6 +146,27 @@ class Decode {
       score_heads<Rows, H>(paged_, tile, keys, q + g * q_stride_, lanes_, scores_ + g * kDecodeTile);
     });
     softmax(tile, out);
+    for_heads(group_, [&]<int H>(int g) {
+      add_heads<Rows, H>(paged_, tile, latent() ? keys : values, scores_ + g * kDecodeTile, out + g * out_stride_);
+    });
+  }
+
+  /// The steps of the keys are part of the scores, those of the values of the weights.
+  void attend_codes(const Tile& tile, const Tile& next) {
+    const auto* q = reinterpret_cast<const int16_t*>(queries(tile.chunk));
+    float* out = chunks_[tile.chunk].out;
+    Ahead keys(paged_.k, next, score_steps(tile) + (latent() ? value_steps(tile) : 0));
+    Ahead values(paged_.v, next, value_steps(tile));
+    gather_steps(paged_.k, tile, paged_.key_dim, key_steps_);
+    if (!latent()) gather_steps(paged_.v, tile, paged_.value_dim, value_steps_);
+    for_heads(group_, [&]<int H>(int g) {
+      score_codes<H>(paged_, tile, keys, q + g * 2 * q_stride_, 2 * q_stride_, scales_ + tile.chunk * group_ + g,
+                     key_steps_, lanes_, scores_ + g * kDecodeTile);
+    });
+    softmax(tile, out);
+    for (int g = 0; g < group_; ++g)
+      for (int t = 0; t < tile.tokens; t += kLanes)
+        store(scores_ + g * kDecodeTile + t, load(scores_ + g * kDecodeTile + t) * load(value_steps_ + t));
     for_heads(group_, [&]<int H>(int g) {
       add_heads<Rows, H>(paged_, tile, latent() ? keys : values, scores_ + g * kDecodeTile, out + g * out_stride_);
     });
@@ -204,7 +237,10 @@ class Decode {
   float* const queries_;  // [chunk, group, padded key_dim]
   float* const scores_;   // [group, kDecodeTile]
   float* const lanes_;
-  float* const wide_;  // [kDecodeTile, padded key_dim]
+  float* const wide_;         // [kDecodeTile, padded key_dim]
+  float* const scales_;       // codes: [chunk, group], of the queries
+  float* const key_steps_;    // codes: [kDecodeTile]
+  float* const value_steps_;  // the same
   Cursor cursors_[kMaxGroupChunks];
 };
 
@@ -212,7 +248,9 @@ class Decode {
 
 void decode_chunks(const DecodeGroup& group) {
   const KvPages& kv = group.chunks->kv;
-  if (!kv.bf16)
+  if (kv.codes)
+    Decode<CodeRows>(group).run();
+  else if (!kv.bf16)
     Decode<PlainRows<float>>(group).run();
   else if (kv.k == kv.v)
     Decode<PlainRows<uint16_t>>(group).run();

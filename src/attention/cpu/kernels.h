@@ -17,7 +17,8 @@ struct KvPages {
   int page_tokens = 0;
   int key_dim = 0;
   int value_dim = 0;
-  bool bf16 = true;  // else float32
+  bool bf16 = true;    // else float32
+  bool codes = false;  // of 8 bits, a step behind each row (tensor/codes.h); bf16 does not count then
 };
 
 /// Some pages of one row, a tile at a time. The result is a partial softmax: for each head g, out[g] = sum of exp(score
@@ -86,8 +87,8 @@ constexpr int kMaxPanelRows = 48;  // prefill: query rows a register tile spans,
 static constexpr int padded_dim(int dim) { return (dim + kMaxLanes - 1) / kMaxLanes * kMaxLanes; }
 static constexpr int partial_stride(int dim) { return padded_dim(dim) + 2 * kMaxLanes; }
 static constexpr int64_t decode_scratch(int chunks, int group, int key_dim) {
-  return int64_t{group} * (int64_t{chunks} * padded_dim(key_dim) + kDecodeTile) +
-         kDecodeTile * (padded_dim(key_dim) + kTileHeads * kMaxLanes);
+  return int64_t{group} * (int64_t{chunks} * (padded_dim(key_dim) + 1) + kDecodeTile) +
+         kDecodeTile * (padded_dim(key_dim) + kTileHeads * kMaxLanes + 2);
 }
 static constexpr int64_t prefill_scratch(int64_t rows, int key_dim, int value_dim) {
   const int64_t columns = padded_dim(key_dim) + padded_dim(value_dim);

@@ -244,7 +244,9 @@ void attend_block(const PrefillBlock& block) {
 extern const int kPanelRows = kRows;
 
 void prefill_block(const PrefillBlock& block) {
-  if (block.kv.bf16)
+  if (block.kv.codes)
+    attend_block<int8_t>(block);
+  else if (block.kv.bf16)
     attend_block<uint16_t>(block);
   else
     attend_block<float>(block);

@@ -8,7 +8,9 @@
 
 #include "attention/attention.h"
 #include "base/check.h"
+#include "tensor/codes.h"
 #include "tensor/half.h"
+#include "tensor/quant_blocks.h"
 
 namespace vortex::attention {
 namespace {
@@ -18,29 +20,30 @@ struct TokenPlace {
   int row;
 };
 
-std::byte* element(const FieldView& field, TokenPlace at, int col) {
-  return field.page(at.page) + dtype_bytes(field.dtype, int64_t{at.row} * field.cols + col);
+std::byte* token_row(const FieldView& field, TokenPlace at) {
+  return field.page(at.page) + field.page_bytes / field.rows * at.row;
 }
 
-double read(const FieldView& field, TokenPlace at, int col) {
-  const std::byte* p = element(field, at, col);
-  if (field.dtype == DType::kBF16) {
-    uint16_t bits;
-    std::memcpy(&bits, p, sizeof bits);
-    return bf16_to_f32(bits);
+std::vector<float> read_row(const FieldView& field, TokenPlace at) {
+  const std::byte* row = token_row(field, at);
+  std::vector<float> out(static_cast<size_t>(field.cols));
+  if (field.dtype == DType::kCode8)
+    decode_row(row, field.cols, field.cols, out.data());
+  else
+    dequantize(field.dtype, row, out.data(), field.cols);
+  return out;
+}
+
+void write_row(const FieldView& field, TokenPlace at, const float* values) {
+  std::byte* row = token_row(field, at);
+  if (field.dtype == DType::kCode8) return encode_row(values, field.cols, row);
+  if (field.dtype == DType::kF32) {
+    std::memcpy(row, values, static_cast<size_t>(field.cols) * sizeof(float));
+    return;
   }
-  float value;
-  std::memcpy(&value, p, sizeof value);
-  return value;
-}
-
-void write(const FieldView& field, TokenPlace at, int col, float value) {
-  std::byte* p = element(field, at, col);
-  if (field.dtype == DType::kBF16) {
-    const uint16_t bits = f32_to_bf16(value);
-    std::memcpy(p, &bits, sizeof bits);
-  } else {
-    std::memcpy(p, &value, sizeof value);
+  for (int d = 0; d < field.cols; ++d) {
+    const uint16_t bits = f32_to_bf16(values[d]);
+    std::memcpy(row + 2 * d, &bits, sizeof bits);
   }
 }
 
@@ -48,7 +51,18 @@ void check_fields(const PageView& view, const AttentionShape& shape) {
   const size_t needed = shape.latent_rank > 0 ? 1 : 2;
   VORTEX_CHECK(view.fields.size() >= needed, "attention needs {} fields, got {}", needed, view.fields.size());
   for (const FieldView& field : view.fields.first(needed))
-    VORTEX_CHECK(field.dtype == DType::kBF16 || field.dtype == DType::kF32, "dtype {}", dtype_info(field.dtype).name);
+    VORTEX_CHECK(field.dtype == DType::kBF16 || field.dtype == DType::kF32 || field.dtype == DType::kCode8, "dtype {}",
+                 dtype_info(field.dtype).name);
+}
+
+/// A query as decode multiplies it with keys of this type.
+std::vector<float> decode_query(DType keys, const float* q, int n) {
+  std::vector<float> out(q, q + n);
+  if (keys != DType::kCode8) return out;
+  std::vector<int16_t> codes(out.size());
+  const float step = round_query_row_wide(q, n, codes.data());
+  for (size_t d = 0; d < out.size(); ++d) out[d] = step * static_cast<float>(codes[d]);
+  return out;
 }
 
 TokenPlace place_of(const PageView& view, const TokenSlice& slice, int64_t position, int head) {
@@ -61,9 +75,8 @@ struct KeyValue {
 };
 
 std::vector<double> read_columns(const FieldView& field, TokenPlace at, int begin, int end) {
-  std::vector<double> out;
-  for (int d = begin; d < end; ++d) out.push_back(read(field, at, d));
-  return out;
+  const std::vector<float> row = read_row(field, at);
+  return {row.begin() + begin, row.begin() + end};
 }
 
 KeyValue token_at(const PageView& view, const AttentionShape& shape, TokenPlace at) {
@@ -122,10 +135,8 @@ class RefAttentionOps final : public AttentionOps {
     for (int64_t i = 0; i < slice.count; ++i) {
       for (int h = 0; h < view.kv_heads; ++h) {
         const TokenPlace at = place_of(view, slice, slice.first + i, h);
-        for (int d = 0; d < dim; ++d) {
-          write(view.fields[0], at, d, k[i * stride + h * dim + d]);
-          if (v != nullptr) write(view.fields[1], at, d, v[i * stride + h * dim + d]);
-        }
+        write_row(view.fields[0], at, k + i * stride + h * dim);
+        if (v != nullptr) write_row(view.fields[1], at, v + i * stride + h * dim);
       }
     }
   }
@@ -133,7 +144,7 @@ class RefAttentionOps final : public AttentionOps {
   void load(const PageView& view, const TokenSlice& slice, int cols, float* out) override {
     for (int64_t i = 0; i < slice.count; ++i) {
       const TokenPlace at = place_of(view, slice, slice.first + i, 0);
-      for (int d = 0; d < cols; ++d) *out++ = static_cast<float>(read(view.fields[0], at, d));
+      out = std::copy_n(read_row(view.fields[0], at).begin(), cols, out);
     }
   }
 
@@ -187,7 +198,8 @@ class RefAttentionOps final : public AttentionOps {
       for (const TokenPlace at : listed_tokens(view, list, row)) tokens.push_back(token_at(view, shape, at));
       for (int g = 0; g < shape.group; ++g) {
         const int64_t at = int64_t{row} * shape.group + g;
-        attend(tokens, q + at * dim, shape.scale, sink_of(shape, row % view.kv_heads * shape.group + g),
+        const std::vector<float> query = decode_query(view.fields[0].dtype, q + at * dim, dim);
+        attend(tokens, query.data(), shape.scale, sink_of(shape, row % view.kv_heads * shape.group + g),
                out + at * value_dim);
       }
     }
