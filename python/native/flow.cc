@@ -17,6 +17,7 @@
 #include "flow/ir/json.h"
 #include "flows/registry.h"
 #include "loader/hub/named_config.h"
+#include "model/kv_fields.h"
 #include "native/arrays.h"
 #include "native/flow_trial.h"
 #include "native/module.h"
@@ -88,10 +89,10 @@ class Trial {
     if (backend != "cpu" && backend != "interpreter")
       return Error{ErrorCode::kConfiguration, "backend", fmt::format("'{}' is none", backend), "cpu or interpreter"};
     backend_ = backend == "cpu" ? flow::BackendKind::kCpu : flow::BackendKind::kInterpreter;
-    const auto dtype = parse_dtype(kv_dtype);
+    const auto dtype = model::parse_kv_dtype(kv_dtype);
     if (!dtype)
       return Error{ErrorCode::kConfiguration, "kv_dtype", fmt::format("'{}' is no type", kv_dtype),
-                   "float32, bfloat16 or float16"};
+                   "float32, bfloat16, float16 or int8"};
     kv_dtype_ = *dtype;
     if (graph_.shape.page_tokens != config_.block_size)
       return Error{ErrorCode::kConfiguration, "block_size",

@@ -8,6 +8,7 @@
 #include "base/cpu_features.h"
 #include "base/worker_pool.h"
 #include "engine/step_plan.h"
+#include "tensor/codes.h"
 #include "tensor/half.h"
 #include "tensor/paged.h"
 #include "tensor/sequence_state.h"
@@ -15,7 +16,10 @@
 namespace vortex::python {
 namespace {
 
-void store(const float* from, int64_t count, DType dtype, std::byte* to) {
+/// Rows of `cols` numbers.
+void store(const float* from, int64_t rows, int cols, DType dtype, std::byte* to) {
+  if (dtype == DType::kCode8) return encode_page(CodeLayout(dtype, static_cast<int>(rows), cols), from, to);
+  const int64_t count = rows * cols;
   if (dtype == DType::kF32) {
     std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
     return;
@@ -67,7 +71,7 @@ class TrialPages {
       for (int64_t token = 0; token < arrays_.tokens; token += view_.page_tokens) {
         const int64_t count = std::min<int64_t>(view_.page_tokens, arrays_.tokens - token);
         const PageId page = view_.page_id(table_, token / view_.page_tokens, head);
-        store(rows + token * field.cols, count * field.cols, field.dtype, field.page(page));
+        store(rows + token * field.cols, count, field.cols, field.dtype, field.page(page));
       }
     }
   }

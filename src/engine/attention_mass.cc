@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "tensor/codes.h"
 #include "tensor/quant_blocks.h"
 
 namespace vortex {
@@ -56,7 +57,10 @@ void AttentionMass::sum_pages(const model::Selection& selection, int row, int64_
   for (int64_t page = begin; page < end; ++page) {
     const int tokens = page + 1 == sequence.pages ? sequence.last_tokens : view.page_tokens;
     const PageId id = view.page_id(sequence.table, page, row % selection.plan->kv_heads);
-    dequantize(k.dtype, k.page(id), keys->data(), int64_t{tokens} * k.cols);
+    if (k.dtype == DType::kCode8)
+      decode_page(CodeLayout(k.dtype, tokens, k.cols), k.page(id), keys->data());
+    else
+      dequantize(k.dtype, k.page(id), keys->data(), int64_t{tokens} * k.cols);
     for (int head = 0; head < selection.group; ++head) {
       PageSum& out = sums_[static_cast<size_t>(page * selection.group + head)];
       out = {-INFINITY, 0};

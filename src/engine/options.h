@@ -14,7 +14,7 @@ struct EngineOptions {
   std::string model;                            // a local folder or .gguf (loader/hub resolves names to these)
   std::string device = "auto";                  // cpu, cuda, auto
   std::string dtype = "auto";                   // auto: as stored; float32 keeps K and V in float32
-  std::string kv_cache_dtype = "auto";          // auto: float32 where dtype is float32, else bfloat16
+  std::string kv_cache_dtype = "auto";          // auto: float32 where dtype is float32, else bfloat16; int8
   std::string quantize = "none";                // q8_0, q4_0: float weights become blocks of this type at load
   std::string load_format = "auto";             // dummy: random weights for a config
   std::string generation_config = "auto";       // none: ignore the model's sampling suggestions

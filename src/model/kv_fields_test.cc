@@ -37,5 +37,19 @@ TEST(KvFieldsTest, GroupedQueryLayersKeepKeysAndValuesOfEachHead) {
   EXPECT_EQ(kv_bytes_per_token(config, DType::kBF16), 3 * 2 * 2 * 64 * 2);
 }
 
+TEST(KvFieldsTest, EightBitsTakeAByteEachAndTwoBytesARow) {
+  EXPECT_EQ(parse_kv_dtype("int8"), DType::kCode8);
+  EXPECT_EQ(parse_kv_dtype("bfloat16"), DType::kBF16);
+  EXPECT_EQ(parse_kv_dtype("int3"), std::nullopt);
+  EXPECT_EQ(kv_fields(deepseek_v3_shape(1), 32, DType::kCode8)[0].page_bytes(), 32 * (576 + 2));
+  EXPECT_EQ(kv_bytes_per_token(deepseek_v3_shape(61), DType::kCode8), 61 * (576 + 2));
+  ModelConfig config;
+  config.layers = 3;
+  config.heads = 8;
+  config.kv_heads = 2;
+  config.head_dim = 64;
+  EXPECT_EQ(kv_bytes_per_token(config, DType::kCode8), 3 * 2 * 2 * (64 + 2));
+}
+
 }  // namespace
 }  // namespace vortex::model

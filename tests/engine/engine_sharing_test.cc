@@ -59,12 +59,14 @@ std::vector<Tokens> baseline(EngineOptions options) {
 
 struct Setup {
   std::string name, model, flow;  // no flow: dense
+  std::string kv = "auto";
 };
 
 class BatchInvarianceTest : public ::testing::TestWithParam<Setup> {
  protected:
   EngineOptions options() const {
     EngineOptions options = recall_options(model_folder(GetParam().model));
+    options.kv_cache_dtype = GetParam().kv;
     if (!GetParam().flow.empty()) options.vortex = sparse_config(GetParam().flow, 8);
     return options;
   }
@@ -95,12 +97,15 @@ TEST_P(BatchInvarianceTest, Case57SameTokensAfterPreemption) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(DenseAndSparse, BatchInvarianceTest,
-                         ::testing::Values(Setup{"dense", "recall-gqa", ""},
-                                           Setup{"quest", "recall-gqa", "gqa_quest_sparse_attention"},
-                                           Setup{"latent_dense", "recall-mla", ""},
-                                           Setup{"latent_centroid", "recall-mla", "rope_aware_block_sparse_mla"}),
-                         [](const auto& instance) { return instance.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    DenseAndSparse, BatchInvarianceTest,
+    ::testing::Values(Setup{"dense", "recall-gqa", ""}, Setup{"quest", "recall-gqa", "gqa_quest_sparse_attention"},
+                      Setup{"int8_dense", "recall-gqa", "", "int8"},
+                      Setup{"int8_quest", "recall-gqa", "gqa_quest_sparse_attention", "int8"},
+                      Setup{"int8_latent_centroid", "recall-mla", "rope_aware_block_sparse_mla", "int8"},
+                      Setup{"latent_dense", "recall-mla", ""},
+                      Setup{"latent_centroid", "recall-mla", "rope_aware_block_sparse_mla"}),
+    [](const auto& instance) { return instance.param.name; });
 
 TEST(PreemptionTest, HappensAndIsReplayed) {
   EngineOptions options = sparse_options();

@@ -58,7 +58,7 @@ def test_small_whole_numbers_do_tie():
     assert scores[TOPK - 1] == scores[TOPK]
 
 
-@pytest.mark.parametrize("kv_dtype, exact", [("float32", True), ("bfloat16", False)])
+@pytest.mark.parametrize("kv_dtype, exact", [("float32", True), ("bfloat16", False), ("int8", False)])
 def test_keys_are_rounded_to_the_type_of_the_cache(kv_dtype, exact):
     keys, values, queries = whole_numbers(4, 600)
     config = VortexConfig(topk_val=TOPK, block_reserved_eos=RESERVED_EOS, dtype="float32")
