@@ -197,7 +197,8 @@ std::string option_error(const std::function<void(EngineOptions&)>& change) {
 TEST(EngineStartTest, Options) {
   EXPECT_THAT(option_error([](EngineOptions& o) { o.dtype = "float31"; }),
               AllOf(HasSubstr("float31"), HasSubstr("float32")));
-  EXPECT_THAT(option_error([](EngineOptions& o) { o.kv_cache_dtype = "int2"; }), AllOf(HasSubstr("int2"), HasSubstr("int8")));
+  EXPECT_THAT(option_error([](EngineOptions& o) { o.kv_cache_dtype = "int2"; }),
+              AllOf(HasSubstr("int2"), HasSubstr("int8")));
   EXPECT_THAT(option_error([](EngineOptions& o) { o.quantize = "q2_k"; }), AllOf(HasSubstr("q2_k"), HasSubstr("q8_0")));
   EXPECT_THAT(option_error([](EngineOptions& o) {
                 o.dtype = "float32";
