@@ -32,19 +32,24 @@ float new_max(float* scores, int tokens, float max_so_far) {
   return reduce_max(top);
 }
 
-/// Turns the scores of one head into weights under the new maximum, and brings what was summed before under it.
+/// How far scores may lie above what their weights are relative to: a new maximum costs more than a larger weight.
+constexpr float kHeadroom = 8.0f;
+
+/// Turns the scores of one head into weights, and brings what was summed before under their maximum if it is much
+/// larger than the one so far.
 void weigh(float* scores, int tokens, float new_max, int padded, float* out) {
   float& max_so_far = out[padded];
   float* const lane_sums = out + padded + kMaxLanes;
   F32 total = load(lane_sums);
-  if (new_max != max_so_far) {
+  if (!(new_max <= max_so_far + kHeadroom)) {
     const F32 correction = exp(set1(max_so_far - new_max));
     scale_row(out, padded, correction);
     total = total * correction;
     max_so_far = new_max;
   }
+  const F32 top = set1(max_so_far);
   for (int t = 0; t < tokens; t += kLanes) {
-    const F32 weights = exp(load(scores + t) - set1(new_max));
+    const F32 weights = exp(load(scores + t) - top);
     store(scores + t, weights);
     total = total + weights;
   }
