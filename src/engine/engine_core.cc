@@ -253,7 +253,7 @@ void EngineCore::step() {
   const double start = now_s();
   fill_batch(&scheduled);
   logits_.resize(batch_.logit_tokens.size() * static_cast<size_t>(config().vocab_size));
-  const model::StepResult result = model_.decoder->forward(batch_, views_, sparsity_, logits_.data());
+  const model::StepResult& result = model_.decoder->forward(batch_, views_, sparsity_, logits_.data());
   report_decodes(scheduled, result);
   scheduler_->finish_step(scheduled);
   count_step(scheduled, now_s() - start);

@@ -308,7 +308,7 @@ Result<std::span<const float>> FlowLab::step(int32_t token) {
   model::Sparsity sparsity;
   if (runner.config != nullptr) sparsity = {runner.lens->flow.get(), runner.layers, &hooks};
   logits_.resize(static_cast<size_t>(config().vocab_size));
-  const model::StepResult result = model_.decoder->forward(batch_, runner.lens->views, sparsity, logits_.data());
+  const model::StepResult& result = model_.decoder->forward(batch_, runner.lens->views, sparsity, logits_.data());
   if (!result.failures.empty()) return result.failures[0].error;
   ++length_;
   if (runner.config != nullptr) count_step(batch_.plan.sequences[0], result.pages_read[0]);

@@ -68,26 +68,25 @@ Status Decoder::load_layer(const LoadContext& context, int index) {
   return {};
 }
 
-StepResult Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
-                            float* logits) {
+const StepResult& Decoder::forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
+                                   float* logits) {
   const auto elements = static_cast<size_t>(batch.tokens() * config_.hidden_size);
   hidden_.resize(elements);
   normed_.resize(elements);
   backend_.dense->embed(embedding_, batch.ids, hidden_.data());
   if (config_.embedding_scale != 1.0f)
     for (float& x : hidden_) x *= config_.embedding_scale;
-  StepResult result;
-  result.pages_read.assign(static_cast<size_t>(batch.decodes), 0);
+  result_.clear(batch.decodes);
   rope_.prepare(batch.positions);
   if (config_.sliding_rope) sliding_rope_.prepare(batch.positions);
   prepare_lists(batch, pages[0], sparsity.active());
   for (int i = 0; i < config_.layers; ++i) {
     LayerStep step = layer_step(batch, pages[static_cast<size_t>(i)], sparsity, i);
-    step.result = &result;
+    step.result = &result_;
     run_layer(layers_[static_cast<size_t>(i)], step);
   }
   write_logits(batch, logits);
-  return result;
+  return result_;
 }
 
 LayerStep Decoder::layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index) {

@@ -32,8 +32,10 @@ class Decoder {
   const ModelConfig& config() const { return config_; }
 
   /// Runs the batch: stores its K and V in `pages` (one view a layer) and writes the logits of batch.logit_tokens to
-  /// `logits` [batch.logit_tokens.size(), vocab_size]. The logits of sequences whose flow failed are void.
-  StepResult forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity, float* logits);
+  /// `logits` [batch.logit_tokens.size(), vocab_size]. The logits of sequences whose flow failed are void. The result
+  /// is good until the next call. A step no larger than one before allocates nothing.
+  const StepResult& forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
+                            float* logits);
 
  private:
   struct Layer {
@@ -70,6 +72,7 @@ class Decoder {
   Rope rope_, sliding_rope_;
 
   // Scratch of one step.
+  StepResult result_;
   Workspace workspace_;
   std::vector<float> hidden_, normed_, block_out_, last_;
   std::vector<PageId> completed_pages_;

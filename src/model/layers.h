@@ -42,6 +42,12 @@ struct StepResult {
   std::vector<int64_t> pages_read;  // by decode sequence: sum over the sparse layers and the rows
   double selection_s = 0;           // seconds in scoring and choosing pages
   double attention_s = 0;           // seconds in the attention of decodes, over the pages chosen
+
+  void clear(int64_t decodes) {
+    failures.clear();
+    pages_read.assign(static_cast<size_t>(decodes), 0);
+    selection_s = attention_s = 0;
+  }
 };
 
 /// The decode rows of one sparse layer when their pages are chosen.

@@ -34,6 +34,11 @@ void DecoderRig::restart() {
   length_ = 0;
 }
 
+void DecoderRig::watch(const std::atomic<int64_t>* counter, int64_t* grown) {
+  counter_ = counter;
+  grown_ = grown;
+}
+
 std::vector<std::vector<float>> DecoderRig::run(std::span<const int32_t> ids, int64_t wanted, bool decode) {
   const auto count = static_cast<int64_t>(ids.size());
   VORTEX_CHECK(table_->reserve(length_ + count));
@@ -51,7 +56,9 @@ std::vector<std::vector<float>> DecoderRig::run(std::span<const int32_t> ids, in
   }
   const auto vocab = static_cast<size_t>(config().vocab_size);
   std::vector<float> logits(static_cast<size_t>(wanted) * vocab);
+  const int64_t before = counter_ == nullptr ? 0 : counter_->load();
   VORTEX_CHECK(decoder_->forward(batch, views_, {}, logits.data()).failures.empty());
+  if (counter_ != nullptr) *grown_ += counter_->load() - before;
   length_ += count;
   std::vector<std::vector<float>> rows;
   for (size_t i = 0; i < static_cast<size_t>(wanted); ++i)

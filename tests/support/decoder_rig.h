@@ -1,6 +1,7 @@
 // A decoder with its own pages, driven by hand: for tests that look at logits.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,6 +31,8 @@ class DecoderRig {
   /// Appends one token in a decode step; its logits.
   std::vector<float> decode(int32_t id);
   void restart();
+  /// The growth of `counter` in Decoder::forward is added to `grown` from now on; both outlive the rig.
+  void watch(const std::atomic<int64_t>* counter, int64_t* grown);
 
   const ModelConfig& config() const { return decoder_->config(); }
 
@@ -47,6 +50,8 @@ class DecoderRig {
   std::unique_ptr<kv::SlabAllocator> allocator_;
   std::unique_ptr<kv::SequenceTable> table_;
   int64_t length_ = 0;
+  const std::atomic<int64_t>* counter_ = nullptr;
+  int64_t* grown_ = nullptr;
 };
 
 }  // namespace vortex::testing
