@@ -3,7 +3,7 @@ set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 
-find_program(VORTEX_QEMU NAMES qemu-aarch64-static qemu-aarch64 REQUIRED)
+find_program(VORTEX_QEMU NAMES qemu-aarch64 qemu-aarch64-static REQUIRED)
 set(CMAKE_CROSSCOMPILING_EMULATOR ${VORTEX_QEMU} -L /usr/aarch64-linux-gnu)
 
 # Headers and CMake files that suit any processor may come from the host, libraries may not.
