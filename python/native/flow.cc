@@ -17,10 +17,10 @@
 #include "flow/ir/json.h"
 #include "flows/registry.h"
 #include "loader/hub/named_config.h"
-#include "model/kv_fields.h"
 #include "native/arrays.h"
 #include "native/flow_trial.h"
 #include "native/module.h"
+#include "tensor/codes.h"
 
 namespace vortex::python {
 namespace {
@@ -89,7 +89,7 @@ class Trial {
     if (backend != "cpu" && backend != "interpreter")
       return Error{ErrorCode::kConfiguration, "backend", fmt::format("'{}' is none", backend), "cpu or interpreter"};
     backend_ = backend == "cpu" ? flow::BackendKind::kCpu : flow::BackendKind::kInterpreter;
-    const auto dtype = model::parse_kv_dtype(kv_dtype);
+    const auto dtype = parse_kv_dtype(kv_dtype);
     if (!dtype)
       return Error{ErrorCode::kConfiguration, "kv_dtype", fmt::format("'{}' is no type", kv_dtype),
                    "float32, bfloat16, float16 or int8"};

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "base/cpu_features.h"
-#include "model/kv_fields.h"
+#include "tensor/codes.h"
 
 namespace vortex {
 namespace {
 
 DType choose_kv_dtype(const EngineOptions& options, const ModelConfig& config) {
-  if (options.kv_cache_dtype != "auto") return *model::parse_kv_dtype(options.kv_cache_dtype);
+  if (options.kv_cache_dtype != "auto") return *parse_kv_dtype(options.kv_cache_dtype);
   const bool full = options.dtype == "float32" || (options.dtype == "auto" && config.stored_dtype == DType::kF32);
   return full ? DType::kF32 : DType::kBF16;
 }

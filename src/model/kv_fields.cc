@@ -7,10 +7,6 @@ std::vector<FieldSpec> kv_fields(const ModelConfig& config, int page_tokens, DTy
   return {{"k", page_tokens, config.head_dim, dtype}, {"v", page_tokens, config.head_dim, dtype}};
 }
 
-std::optional<DType> parse_kv_dtype(std::string_view name) {
-  return name == "int8" ? DType::kCode8 : parse_dtype(name);
-}
-
 int64_t kv_bytes_per_token(const ModelConfig& config, DType dtype) {
   int64_t bytes = 0;
   for (const FieldSpec& field : kv_fields(config, 1, dtype)) bytes += field.page_bytes();

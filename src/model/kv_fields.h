@@ -1,8 +1,6 @@
 // What the cache keeps of every token, before any flow adds to it.
 #pragma once
 
-#include <optional>
-#include <string_view>
 #include <vector>
 
 #include "loader/model_config.h"
@@ -12,9 +10,6 @@ namespace vortex::model {
 
 /// The fields of a page of a layer for one kv head: k and v, or latent, in `dtype`.
 std::vector<FieldSpec> kv_fields(const ModelConfig& config, int page_tokens, DType dtype);
-
-/// The type of k, v and latents by its name: "bfloat16", "float32", "int8" (codes with a step a row, tensor/codes.h).
-std::optional<DType> parse_kv_dtype(std::string_view name);
 
 /// Bytes a token takes in the cache, all layers together.
 int64_t kv_bytes_per_token(const ModelConfig& config, DType dtype);

@@ -38,9 +38,6 @@ TEST(KvFieldsTest, GroupedQueryLayersKeepKeysAndValuesOfEachHead) {
 }
 
 TEST(KvFieldsTest, EightBitsTakeAByteEachAndTwoBytesARow) {
-  EXPECT_EQ(parse_kv_dtype("int8"), DType::kCode8);
-  EXPECT_EQ(parse_kv_dtype("bfloat16"), DType::kBF16);
-  EXPECT_EQ(parse_kv_dtype("int3"), std::nullopt);
   EXPECT_EQ(kv_fields(deepseek_v3_shape(1), 32, DType::kCode8)[0].page_bytes(), 32 * (576 + 2));
   EXPECT_EQ(kv_bytes_per_token(deepseek_v3_shape(61), DType::kCode8), 61 * (576 + 2));
   ModelConfig config;

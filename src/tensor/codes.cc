@@ -152,6 +152,10 @@ float round_query(const float* x, int n, Code* q) {
 
 }  // namespace
 
+std::optional<DType> parse_kv_dtype(std::string_view name) {
+  return name == "int8" ? DType::kCode8 : parse_dtype(name);
+}
+
 CodeLayout::CodeLayout(DType dtype, int rows, int cols) : bits_(code_bits(dtype)), rows_(rows), cols_(cols) {
   VORTEX_CHECK(bits_ > 0 && rows > 0 && cols > 0, "{} [{}, {}]", dtype_info(dtype).name, rows, cols);
   step_offset_ = bytes_of_codes(*this);

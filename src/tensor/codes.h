@@ -20,6 +20,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "tensor/dtype.h"
 
@@ -31,6 +33,9 @@ constexpr int code_bits(DType dtype) {
              ? 0
              : 8 >> (static_cast<int>(dtype) - static_cast<int>(DType::kCode8));
 }
+
+/// The type of keys, values and latents in a cache by its name: "int8" is kCode8, others as parse_dtype() reads them.
+std::optional<DType> parse_kv_dtype(std::string_view name);
 
 /// Where the codes of a page [rows, cols] lie.
 class CodeLayout {

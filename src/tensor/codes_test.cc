@@ -141,6 +141,12 @@ TEST(Codes, EightBitsAreHalfAStepOff) {
   }
 }
 
+TEST(Codes, NamesOfTheTypesOfACache) {
+  EXPECT_EQ(parse_kv_dtype("int8"), DType::kCode8);
+  EXPECT_EQ(parse_kv_dtype("bfloat16"), DType::kBF16);
+  EXPECT_EQ(parse_kv_dtype("int3"), std::nullopt);
+}
+
 TEST(Codes, SignOfZeroIsPlus) {
   const std::vector<float> y = round_trip(CodeLayout(DType::kCode1, 1, 4), {0.0f, -2.0f, 4.0f, -0.0f});
   EXPECT_EQ(y, (std::vector<float>{1.5f, -1.5f, 1.5f, 1.5f}));
