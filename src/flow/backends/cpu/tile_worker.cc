@@ -5,7 +5,6 @@
 namespace vortex::flow {
 namespace {
 
-constexpr int64_t kTilesPerThread = 16;  // so that a thread that is held up leaves its share to the others
 constexpr int64_t kLeastPages = 16;
 constexpr int64_t kAhead = 64;  // pages of the next tile, more than any kernel fetches ahead
 
@@ -17,7 +16,7 @@ int rows_of_sequence(const std::vector<Row>& rows, size_t first) {
 
 }  // namespace
 
-void list_tiles(const GroupProgram& group, const std::vector<Row>& rows, int threads, std::vector<Tile>* tiles) {
+void list_tiles(const GroupProgram& group, const std::vector<Row>& rows, int64_t runs, std::vector<Tile>* tiles) {
   tiles->clear();
   int64_t pages = 0;
   for (const Row& row : rows) pages += row.pages;
@@ -25,7 +24,7 @@ void list_tiles(const GroupProgram& group, const std::vector<Row>& rows, int thr
     const int count = rows_of_sequence(rows, first);
     const int64_t page_floats = std::max<int64_t>(1, count * group.tile_floats / group.tile_pages);
     const int64_t most = std::clamp<int64_t>(kTileFloats / page_floats, 1, group.tile_pages);
-    const int64_t size = std::clamp(pages / (count * kTilesPerThread * threads), std::min(kLeastPages, most), most);
+    const int64_t size = std::clamp(pages / (count * runs), std::min(kLeastPages, most), most);
     for (int64_t begin = 0; begin < rows[first].pages; begin += size)
       tiles->push_back({{&rows[first], count}, begin, std::min(begin + size, rows[first].pages)});
     first += static_cast<size_t>(count);

@@ -17,8 +17,8 @@ struct Tile {
   int64_t pages() const { return end - begin; }
 };
 
-/// The tiles of all rows for one group, in the order in which threads should take them.
-void list_tiles(const GroupProgram& group, const std::vector<Row>& rows, int threads, std::vector<Tile>* tiles);
+/// The tiles of all rows for one group, in order; enough of them to be split into `runs` where rows are long.
+void list_tiles(const GroupProgram& group, const std::vector<Row>& rows, int64_t runs, std::vector<Tile>* tiles);
 
 /// What one thread does with the tiles it takes.
 class TileWorker {

@@ -47,8 +47,8 @@ struct Meeting {
   float* out;
 };
 
-/// Dots of kStored stored rows with kRows query rows each, from query row `first` on. Several stored rows keep enough
-/// sums in flight.
+/// Dots of kStored stored rows with kRows query rows each, from query row `first` on: enough sums in flight, and no
+/// more than registers hold.
 template <class From, int kStored, int kRows>
 void dots(const Meeting<typename From::Type>* meet, int64_t first, int64_t width) {
   F32 acc[kStored * kRows];
@@ -84,37 +84,49 @@ void dots_of_rows(const Meeting<typename From::Type>* meet, int64_t rows, int64_
   if (left == 1) dots<From, kStored, 1>(meet, first, width);
 }
 
-/// Walks the stored rows of a tile as they lie in memory.
+/// Walks the stored rows of a tile as they lie in memory. With running pointers: what a stored row costs beside its
+/// products delays the fetching.
 template <class Type>
 class StoredRows {
  public:
   explicit StoredRows(const flow::GemmTile& tile)
-      : tile_(tile), bytes_(tile.width * int64_t{sizeof(Type)}), ahead_(pages_ahead(tile.y_rows * bytes_)) {}
+      : tile_(tile),
+        bytes_(tile.width * int64_t{sizeof(Type)}),
+        ahead_(pages_ahead(tile.y_rows * bytes_)),
+        here_(tile.y.list),
+        fetched_(tile.y.list + tile.y.listed - ahead_),
+        meet_{nullptr, tile.x, tile.out} {}
 
   Meeting<Type> next() {
     const int64_t offset = inner_ * tile_.width;
-    const flow::StoredPages& y = tile_.y;
-    if (at_ + ahead_ < y.listed) fetch(static_cast<const Type*>(y.list[at_ + ahead_]) + offset, bytes_);
-    const Meeting<Type> meeting = {
-        static_cast<const Type*>(y.list[at_]) + offset, tile_.x + row_ * y.x_row_stride + page_ * tile_.x_page_stride,
-        tile_.out + row_ * y.out_row_stride + (page_ * tile_.y_rows + inner_) * tile_.x_rows};
+    meet_.y = static_cast<const Type*>(*here_) + offset;
+    if (here_ < fetched_) fetch(static_cast<const Type*>(here_[ahead_]) + offset, bytes_);
+    const Meeting<Type> now = meet_;
     advance();
-    return meeting;
+    return now;
   }
 
  private:
   void advance() {
+    meet_.out += tile_.x_rows;
     if (++inner_ < tile_.y_rows) return;
     inner_ = 0;
-    ++at_;
+    ++here_;
+    meet_.x += tile_.y.x_row_stride;
+    meet_.out += tile_.y.out_row_stride - tile_.y_rows * tile_.x_rows;
     if (++row_ < tile_.y.rows) return;
     row_ = 0;
     ++page_;
+    meet_.x = tile_.x + page_ * tile_.x_page_stride;
+    meet_.out = tile_.out + page_ * tile_.y_rows * tile_.x_rows;
   }
 
   const flow::GemmTile& tile_;
   const int64_t bytes_, ahead_;
-  int64_t at_ = 0, page_ = 0, row_ = 0, inner_ = 0;
+  const void* const* here_;
+  const void* const* fetched_;  // the first that is not followed by one to fetch
+  Meeting<Type> meet_;
+  int64_t page_ = 0, row_ = 0, inner_ = 0;
 };
 
 template <class From, int kStored>
@@ -135,7 +147,7 @@ void gemm_pages(const flow::GemmTile& tile) {
 template <class From>
 void gemm_stored(const flow::GemmTile& tile) {
   if (tile.x_rows <= 2) return gemm_pages<From, 4>(tile);
-  gemm_pages<From, 2>(tile);
+  gemm_pages<From, 1>(tile);
 }
 
 void gemm(const flow::GemmTile& tile) {
