@@ -95,37 +95,38 @@ class StoredRows {
         ahead_(pages_ahead(tile.y_rows * bytes_)),
         here_(tile.y.list),
         fetched_(tile.y.list + tile.y.listed - ahead_),
-        meet_{nullptr, tile.x, tile.out} {}
+        x_(tile.x),
+        out_(tile.out) {}
 
   Meeting<Type> next() {
     const int64_t offset = inner_ * tile_.width;
-    meet_.y = static_cast<const Type*>(*here_) + offset;
+    const Meeting<Type> now = {static_cast<const Type*>(*here_) + offset, x_, out_};
     if (here_ < fetched_) fetch(static_cast<const Type*>(here_[ahead_]) + offset, bytes_);
-    const Meeting<Type> now = meet_;
     advance();
     return now;
   }
 
  private:
   void advance() {
-    meet_.out += tile_.x_rows;
+    out_ += tile_.x_rows;
     if (++inner_ < tile_.y_rows) return;
     inner_ = 0;
     ++here_;
-    meet_.x += tile_.y.x_row_stride;
-    meet_.out += tile_.y.out_row_stride - tile_.y_rows * tile_.x_rows;
+    x_ += tile_.y.x_row_stride;
+    out_ += tile_.y.out_row_stride - tile_.y_rows * tile_.x_rows;
     if (++row_ < tile_.y.rows) return;
     row_ = 0;
     ++page_;
-    meet_.x = tile_.x + page_ * tile_.x_page_stride;
-    meet_.out = tile_.out + page_ * tile_.y_rows * tile_.x_rows;
+    x_ = tile_.x + page_ * tile_.x_page_stride;
+    out_ = tile_.out + page_ * tile_.y_rows * tile_.x_rows;
   }
 
   const flow::GemmTile& tile_;
   const int64_t bytes_, ahead_;
   const void* const* here_;
   const void* const* fetched_;  // the first that is not followed by one to fetch
-  Meeting<Type> meet_;
+  const float* x_;
+  float* out_;
   int64_t page_ = 0, row_ = 0, inner_ = 0;
 };
 
