@@ -10,7 +10,11 @@ namespace {
 using kernels::cpu::kGroupCols;
 using kernels::cpu::PanelTask;
 
+#if defined(VORTEX_ISA_portable)
+constexpr int kTileTokens = 2;  // more gain nothing without vectors, and take the compiler a minute
+#else
 constexpr int kTileTokens = 4;
+#endif
 // How far to fetch ahead of the codes in use: one core then reads as fast as memory gives, measured on Zen 3.
 constexpr int64_t kAhead = 2560;
 
