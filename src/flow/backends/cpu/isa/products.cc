@@ -53,12 +53,17 @@ template <class From, int kStored, int kRows>
 void dots(const Meeting<typename From::Type>* meet, int64_t first, int64_t width) {
   F32 acc[kStored * kRows];
   for (F32& a : acc) a = zero();
+  const typename From::Type* y[kStored];
+  const float* x[kStored];
+  for (int s = 0; s < kStored; ++s) {
+    y[s] = meet[s].y;
+    x[s] = meet[s].x + first * width;
+  }
   int64_t k = 0;
   for (; k + kLanes <= width; k += kLanes) {
     for (int s = 0; s < kStored; ++s) {
-      const F32 stored = From::read(meet[s].y + k);
-      for (int r = 0; r < kRows; ++r)
-        acc[s * kRows + r] = fma(stored, load(meet[s].x + (first + r) * width + k), acc[s * kRows + r]);
+      const F32 stored = From::read(y[s] + k);
+      for (int r = 0; r < kRows; ++r) acc[s * kRows + r] = fma(stored, load(x[s] + r * width + k), acc[s * kRows + r]);
     }
   }
   float sum[kStored * kRows];
