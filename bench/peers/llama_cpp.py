@@ -6,6 +6,10 @@ one fresh process for each contender. llama.cpp runs with flash attention off an
 for prefill and decode each by itself. It is warmed up first and does not sample; Vortex is measured from a cold start
 and samples. decode is the inverse of the median step. Ratios are taken within a round; the table shows medians.
 
+With --batch several sequences decode together, each with a context of its own, and only decode is compared: Vortex
+fills its pages with noise, llama.cpp copies one prompt's keys and values. tokens/s are of all sequences together, and
+one sequence alone runs beside them.
+
 The first run makes a Python environment in build/peers and compiles llama.cpp in it, which takes minutes.
 """
 import argparse
@@ -18,8 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).resolve().with_name("llama_worker.py")
+BATCH_WORKER = WORKER.with_name("llama_batch_worker.py")
 REQUIREMENTS = ("llama-cpp-python==0.3.36", "numpy")
-PHASES = ("prefill", "decode")
+PHASES = ("prefill", "decode")  # a batch has decode only
 LLAMA_VARIANTS = {"llama.cpp": 0, "llama.cpp flash": 1}
 
 
@@ -50,20 +55,30 @@ def make_environment() -> Path:
 
 
 def run_llama(python: Path, options: argparse.Namespace, context: int, flash_attn: int) -> dict:
-    command = [python, "-I", WORKER, "--model", options.model, "--context", context, "--decode", options.decode]
+    worker = WORKER if options.batch == 1 else BATCH_WORKER
+    command = [python, "-I", worker, "--model", options.model, "--context", context, "--decode", options.decode]
     command += ["--threads", options.threads, "--flash-attn", flash_attn]
+    if options.batch > 1:
+        command += ["--batch", options.batch]
     result = json.loads(output_of(command))
-    return {"prefill": context / result["prefill_s"], "decode": 1 / statistics.median(result["steps_s"])}
+    figures = {"decode": options.batch / statistics.median(result["steps_s"])}
+    if "prefill_s" in result:
+        figures["prefill"] = context / result["prefill_s"]
+    return figures
 
 
-def run_vortex(options: argparse.Namespace, context: int, config: str | None) -> dict:
+def run_vortex(options: argparse.Namespace, context: int, config: str | None, batch: int) -> dict:
     # The prompt gives the first token, so one more token than steps.
     command = [options.vortex, "bench", "latency", "--model", options.model, "--input-len", context]
     command += ["--output-len", options.decode + 1, "--threads", options.threads, "--json", "--quiet"]
     if config:
         command += ["--vortex-config", config]
+    if options.batch > 1:
+        command += ["--batch", batch, "--synthetic-context"]
     result = json.loads(output_of(command))
-    figures = {"prefill": result["prefill_tokens_per_s"], "decode": result["decode_tokens_per_s"]}
+    figures = {"decode": result["decode_tokens_per_s"]}
+    if options.batch == 1:
+        figures["prefill"] = result["prefill_tokens_per_s"]
     if config:
         figures["read_fraction"] = result["sparsity"]["read_fraction"]
     return figures
@@ -77,11 +92,13 @@ def warn_when_busy(threads: int) -> None:
 
 
 def run_round(python: Path, options: argparse.Namespace, context: int) -> dict:
-    figures = {"vortex": run_vortex(options, context, None)}
+    figures = {"vortex": run_vortex(options, context, None, options.batch)}
+    if options.batch > 1:
+        figures["vortex, one sequence"] = run_vortex(options, context, None, 1)
     for name, flash_attn in LLAMA_VARIANTS.items():
         figures[name] = run_llama(python, options, context, flash_attn)
     for name, config in options.sparse.items():
-        figures[name] = run_vortex(options, context, config)
+        figures[name] = run_vortex(options, context, config, options.batch)
     return figures
 
 
@@ -89,13 +106,18 @@ def median_of(rounds: list[dict], name: str, phase: str) -> float:
     return statistics.median(figures[name][phase] for figures in rounds)
 
 
+def phases_of(rounds: list[dict]) -> list[str]:
+    return [phase for phase in PHASES if phase in rounds[0]["vortex"]]
+
+
 def summarise(context: int, rounds: list[dict]) -> dict:
     """Medians over rounds, and each contender's ratio to llama.cpp at its best and to dense Vortex."""
-    best = {phase: max(LLAMA_VARIANTS, key=lambda name: median_of(rounds, name, phase)) for phase in PHASES}
+    phases = phases_of(rounds)
+    best = {phase: max(LLAMA_VARIANTS, key=lambda name: median_of(rounds, name, phase)) for phase in phases}
     contenders = {}
     for name in rounds[0]:
         row = {}
-        for phase in PHASES:
+        for phase in phases:
             to_llama = [r[name][phase] / r[best[phase]][phase] for r in rounds]
             to_dense = [r[name][phase] / r["vortex"][phase] for r in rounds]
             row[phase] = {
@@ -112,10 +134,11 @@ def summarise(context: int, rounds: list[dict]) -> dict:
 
 def print_table(summary: dict) -> None:
     print(f"\ncontext {summary['context']}, tokens/s (median of rounds)")
-    print(f"{'':<40}{'prefill':>10}{'/llama':>8}{'/dense':>8}{'decode':>10}{'/llama':>8}{'/dense':>8}{'read':>8}")
+    phases = list(summary["best_llama_cpp"])
+    print(f"{'':<40}" + "".join(f"{phase:>10}{'/llama':>8}{'/dense':>8}" for phase in phases) + f"{'read':>8}")
     for name, row in summary["contenders"].items():
         line = f"{name:<40}"
-        for phase in PHASES:
+        for phase in phases:
             figures = row[phase]
             line += f"{figures['tokens_per_s']:>10.1f}{figures['to_llama_cpp']:>8.2f}"
             line += f"{figures['to_vortex_dense']:>8.2f}"
@@ -142,6 +165,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--model", help="a .gguf file; default: what `vortex pull smollm2` gives")
     parser.add_argument("--contexts", type=number_list, default=[512], help="tokens, e.g. 512,4096,7900 (default 512)")
     parser.add_argument("--decode", type=int, default=64, help="decode steps timed in a round (default 64)")
+    parser.add_argument("--batch", type=int, default=1, help="sequences that decode together (default 1)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default 5)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all usable cores")
     parser.add_argument(
