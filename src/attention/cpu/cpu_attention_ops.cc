@@ -35,25 +35,31 @@ Kernels kernels_for(Isa isa) {
   return portable::attention_kernels();
 }
 
+KvElement element_of(const FieldView& field) {
+  if (field.dtype == DType::kCode8) return KvElement::kCode8;
+  if (field.dtype == DType::kBF16) return KvElement::kBFloat16;
+  VORTEX_CHECK(field.dtype == DType::kF32, "dtype {}", dtype_info(field.dtype).name);
+  return KvElement::kFloat32;
+}
+
 const FieldView& checked_field(const PageView& view, size_t i) {
   VORTEX_CHECK(view.fields.size() > i, "attention needs field {}, got {} fields", i, view.fields.size());
   const FieldView& field = view.fields[i];
   VORTEX_CHECK(field.rows == view.page_tokens, "{} rows in a page of {} tokens", field.rows, view.page_tokens);
-  const bool known = field.dtype == DType::kBF16 || field.dtype == DType::kF32 || field.dtype == DType::kCode8;
-  VORTEX_CHECK(known, "dtype {}", dtype_info(field.dtype).name);
+  element_of(field);  // which checks it
   return field;
 }
 
 KvPages kv_pages(const PageView& view, int latent_rank) {
   const FieldView& k = checked_field(view, 0);
-  const bool bf16 = k.dtype == DType::kBF16, codes = k.dtype == DType::kCode8;
+  const KvElement element = element_of(k);
   if (latent_rank > 0) {
     VORTEX_CHECK(latent_rank <= k.cols, "values of {} columns in latents of {}", latent_rank, k.cols);
-    return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, bf16, codes};
+    return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, element};
   }
   const FieldView& v = checked_field(view, 1);
   VORTEX_CHECK(k.dtype == v.dtype && k.cols == v.cols && k.page_bytes == v.page_bytes, "k and v differ in shape");
-  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, v.cols, bf16, codes};
+  return {k.base, v.base, k.page_bytes, view.page_tokens, k.cols, v.cols, element};
 }
 
 /// Where a token of a kv head lies.
@@ -143,7 +149,8 @@ class CpuAttentionOps final : public AttentionOps {
                        .q_stride = q_stride,
                        .out = out,
                        .out_stride = out_stride};
-    whole.kv.k += whole.kv.codes ? shape.latent_rank : dtype_bytes(view.fields[0].dtype, shape.latent_rank);
+    whole.kv.k += whole.kv.element == KvElement::kCode8 ? shape.latent_rank
+                                                        : dtype_bytes(view.fields[0].dtype, shape.latent_rank);
     whole.kv.key_dim += expanded.nope - shape.latent_rank;
     whole.kv.value_dim = expanded.v_dim;
     list_prefix(view, slice);

@@ -11,6 +11,7 @@ using attention::DecodeGroup;
 using attention::kMaxGroupChunks;
 using attention::kMaxLanes;
 using attention::kTileHeads;
+using attention::KvElement;
 using attention::KvPages;
 using attention::MergeChunks;
 
@@ -253,9 +254,9 @@ class Decode {
 
 void decode_chunks(const DecodeGroup& group) {
   const KvPages& kv = group.chunks->kv;
-  if (kv.codes)
+  if (kv.element == KvElement::kCode8)
     Decode<CodeRows>(group).run();
-  else if (!kv.bf16)
+  else if (kv.element == KvElement::kFloat32)
     Decode<PlainRows<float>>(group).run();
   else if (kv.k == kv.v)
     Decode<PlainRows<uint16_t>>(group).run();

@@ -9,6 +9,9 @@
 
 namespace vortex::attention {
 
+/// How a number of a key or value is stored. Codes of 8 bits have their step behind each row (tensor/codes.h).
+enum class KvElement { kFloat32, kBFloat16, kCode8 };
+
 /// Keys and values of one layer: fields k and v, or latents, whose values are the first columns of the keys' memory.
 struct KvPages {
   const std::byte* k = nullptr;
@@ -17,8 +20,7 @@ struct KvPages {
   int page_tokens = 0;
   int key_dim = 0;
   int value_dim = 0;
-  bool bf16 = true;    // else float32
-  bool codes = false;  // of 8 bits, a step behind each row (tensor/codes.h); bf16 does not count then
+  KvElement element = KvElement::kBFloat16;
 };
 
 /// Some pages of one row, a tile at a time. The result is a partial softmax: for each head g, out[g] = sum of exp(score

@@ -12,6 +12,7 @@ namespace {
 
 using attention::kKeyBlock;
 using attention::kMaxPanelRows;
+using attention::KvElement;
 using attention::padded_dim;
 using attention::PrefillBlock;
 
@@ -244,9 +245,9 @@ void attend_block(const PrefillBlock& block) {
 extern const int kPanelRows = kRows;
 
 void prefill_block(const PrefillBlock& block) {
-  if (block.kv.codes)
+  if (block.kv.element == KvElement::kCode8)
     attend_block<int8_t>(block);
-  else if (block.kv.bf16)
+  else if (block.kv.element == KvElement::kBFloat16)
     attend_block<uint16_t>(block);
   else
     attend_block<float>(block);

@@ -11,7 +11,7 @@ using kernels::cpu::kGroupCols;
 using kernels::cpu::PanelTask;
 
 #if defined(VORTEX_ISA_portable)
-constexpr int kTileTokens = 2;  // more gain nothing without vectors, and take the compiler a minute
+constexpr int kTileTokens = 3;  // the least: no tile may be left with one. More take the compiler a minute
 #else
 constexpr int kTileTokens = 4;
 #endif
