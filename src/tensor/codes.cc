@@ -176,14 +176,10 @@ void encode_row(const float* x, int cols, std::byte* row) {
   std::memcpy(row + cols, &step, sizeof(step));
 }
 
-float code_row_step(const std::byte* row, int cols) {
+void decode_row(const std::byte* row, int cols, int n, float* out) {
   uint16_t stored;
   std::memcpy(&stored, row + cols, sizeof(stored));
-  return bf16_to_f32(stored);
-}
-
-void decode_row(const std::byte* row, int cols, int n, float* out) {
-  const float step = code_row_step(row, cols);
+  const float step = bf16_to_f32(stored);
   const auto* codes = reinterpret_cast<const int8_t*>(row);
   const auto decode = [&](int i) { out[i] = static_cast<float>(codes[i]) * step; };
   int i = 0;

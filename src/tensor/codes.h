@@ -72,7 +72,6 @@ constexpr int64_t code_row_bytes(int cols) { return cols + 2; }
 void encode_row(const float* x, int cols, std::byte* row);
 /// The first n values of a row of 8-bit codes that is `cols` wide.
 void decode_row(const std::byte* row, int cols, int n, float* out);
-float code_row_step(const std::byte* row, int cols);
 
 /// What multiplies codes in integers: q = round(x / step) in [-127, 127], step = max|x| / 127. Returns the step, NaN or
 /// infinite (and q = 0) when x is not finite.

@@ -53,6 +53,7 @@ const FieldView& checked_field(const PageView& view, size_t i) {
 KvPages kv_pages(const PageView& view, int latent_rank) {
   const FieldView& k = checked_field(view, 0);
   const KvElement element = element_of(k);
+  VORTEX_CHECK(element != KvElement::kCode8 || k.cols <= kWideQueryCols, "{} columns of codes", k.cols);
   if (latent_rank > 0) {
     VORTEX_CHECK(latent_rank <= k.cols, "values of {} columns in latents of {}", latent_rank, k.cols);
     return {k.base, k.base, k.page_bytes, view.page_tokens, k.cols, latent_rank, element};

@@ -88,14 +88,8 @@ void score_codes(const Source& from, const Tile& tile, Ahead& ahead, const int16
     t = tile.tokens;
   }
   for (; t < tile.tokens; ++t) dot_codes<H, 1>(from, tile.offset + t, q, q_stride, lanes + t * kLanes);
-  for (int h = 0; h < H; ++h) {
-    for (t = 0; t < tile.tokens; t += kLanes) {
-      F32 rows[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) rows[i] = load(lanes + (h * kDecodeTile + t + i) * kLanes);
-      store(scores + h * kDecodeTile + t, reduce_add_rows(rows) * load(steps + t) * set1(scales[h]));
-    }
-  }
+  add_lanes<H>(lanes, tile.tokens, scores,
+               [=](F32 sums, int h, int first) { return sums * load(steps + first) * set1(scales[h]); });
 }
 
 /// The steps of a tile's rows of `width` codes, and zeros up to a whole vector.

@@ -138,6 +138,19 @@ void dot_tokens(const Source& from, const int64_t* offsets, const float* q, floa
     for (int i = 0; i < N; ++i) store(lanes + (h * kDecodeTile + i) * kLanes, sums[h][i]);
 }
 
+/// Adds up the lanes of H heads' tokens: scores [head, kDecodeTile] are finish(sums, head, first token of a vector).
+template <int H, class Finish>
+void add_lanes(const float* lanes, int tokens, float* scores, Finish finish) {
+  for (int h = 0; h < H; ++h) {
+    for (int t = 0; t < tokens; t += kLanes) {
+      F32 rows[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) rows[i] = load(lanes + (h * kDecodeTile + t + i) * kLanes);
+      store(scores + h * kDecodeTile + t, finish(reduce_add_rows(rows), h, t));
+    }
+  }
+}
+
 /// Scores [head, kDecodeTile] of H heads; `lanes` is scratch for H * kDecodeTile vectors.
 template <class Rows, int H, bool kWiden = false>
 void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float* q, float* lanes, float* scores,
@@ -155,14 +168,7 @@ void score_heads(const Source& from, const Tile& tile, Ahead& ahead, const float
   for (; t < tile.tokens; ++t) {
     dot_tokens<Rows, H, 1, kWiden>(from, tile.offset + t, q, lanes + t * kLanes, wide_at(t));
   }
-  for (int h = 0; h < H; ++h) {
-    for (t = 0; t < tile.tokens; t += kLanes) {
-      F32 rows[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) rows[i] = load(lanes + (h * kDecodeTile + t + i) * kLanes);
-      store(scores + h * kDecodeTile + t, reduce_add_rows(rows));
-    }
-  }
+  add_lanes<H>(lanes, tile.tokens, scores, [](F32 sums, int, int) { return sums; });
 }
 
 /// Adds weights * v to kVectors vectors of H heads from column d on.

@@ -99,7 +99,7 @@ class StoredRows {
         bytes_(tile.width * int64_t{sizeof(Type)}),
         ahead_(pages_ahead(tile.y_rows * bytes_)),
         here_(tile.y.list),
-        fetched_(tile.y.list + tile.y.listed - ahead_),
+        fetched_(tile.y.list + (tile.y.listed > ahead_ ? tile.y.listed - ahead_ : 0)),
         x_(tile.x),
         out_(tile.out) {}
 
