@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly stamp=build/.setup-stamp
-readonly requirements=(scripts/requirements.txt tests/clients/requirements-openai.txt)
+readonly requirements=(scripts/requirements.txt tests/clients/requirements-openai.txt tests/scale/requirements.txt)
 readonly inputs=(scripts/setup.sh scripts/packages.txt "${requirements[@]}")
 
 say() { printf 'setup: %s\n' "$*" >&2; }
