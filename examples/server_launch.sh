@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Serves MODEL with sparse attention on 127.0.0.1:30000: examples/server_launch.sh MODEL TP_SIZE
-# TP_SIZE is the number of GPUs that share each layer; this build takes 1.
+# TP_SIZE is the number of ranks that share each layer (docs/ranks.md): on the CPU any that divides the heads, on a GPU 1.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then

@@ -27,6 +27,7 @@ struct EngineInfo {
   int64_t kv_tokens = 0;  // that the pool holds
   int64_t file_bytes = 0;
   int threads = 0;
+  std::string device;  // "cpu", "cuda"
   double load_s = 0;
   std::string flow;  // empty when dense
 };

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/settings.h"
+#include "engine/rank_options.h"
 #include "loader/json.h"
 #include "native/arrays.h"
 #include "native/engine_stream.h"
@@ -180,10 +181,11 @@ void add_handle(nb::module_& m) {
       .def(
           "__init__",
           [](EngineHandle* self, std::string model, std::vector<std::pair<std::string, std::string>> settings,
-             std::optional<std::string> vortex_json, bool offline) {
-            new (self) EngineHandle({std::move(model), std::move(settings), std::move(vortex_json), offline});
+             std::optional<std::string> vortex_json, bool offline, std::vector<std::string> rank_command) {
+            new (self) EngineHandle(
+                {std::move(model), std::move(settings), std::move(vortex_json), offline, std::move(rank_command)});
           },
-          "model"_a, "settings"_a, "vortex_json"_a.none(), "offline"_a)
+          "model"_a, "settings"_a, "vortex_json"_a.none(), "offline"_a, "rank_command"_a)
       .def_prop_ro("info", [](const EngineHandle& h) { return info_dict(h, *h.engine()); })
       .def_prop_ro("stats", [](const EngineHandle& h) { return stats_dict(h.engine()->stats()); })
       .def_prop_ro("default_sampling", [](const EngineHandle& h) { return h.engine()->default_sampling(); })
@@ -199,6 +201,10 @@ void add_handle(nb::module_& m) {
 
 void add_engine(nb::module_& m) {
   m.def("setting_names", &setting_names);
+  m.def("run_rank", [] {
+    const Status status = without_gil([] { return run_rank(); });
+    if (!status.ok()) raise(status.error());
+  });
   add_sampling(m);
   add_selections(m);
   add_prompt(m);

@@ -70,6 +70,7 @@ EngineHandle::EngineHandle(const EngineRequest& request) {
   EngineOptions options;
   auto made = without_gil([&]() -> Result<std::unique_ptr<Engine>> {
     VORTEX_ASSIGN_OR_RETURN(options, read_options(request));
+    options.rank_command = request.rank_command;
     return Engine::create(options);
   });
   if (!made.ok()) raise(with_keywords(made.error()));

@@ -32,6 +32,7 @@ struct EngineRequest {
   std::vector<std::pair<std::string, std::string>> settings;  // name or alias, and text
   std::optional<std::string> vortex_json;                     // absent: dense
   bool offline = false;
+  std::vector<std::string> rank_command;  // how the other ranks start (EngineOptions)
 };
 
 /// Options of what is asked for: the environment below the settings; the model found, and fetched when need be. The log

@@ -14,6 +14,8 @@ TokenLogprobs: TypeAlias = tuple[float, int, list[tuple[float, int]]]
 """Log-probability, token, and the likeliest in its place."""
 
 def setting_names() -> list[str]: ...
+def run_rank() -> None:
+    """The life of a rank that an Engine started. VortexError where it fails."""
 
 class Sampling:
     """sample::SamplingParams."""
@@ -110,7 +112,14 @@ class Stream:
     def ids(self) -> list[int]: ...
 
 class Engine:
-    def __init__(self, model: str, settings: list[tuple[str, str]], vortex_json: str | None, offline: bool) -> None: ...
+    def __init__(
+        self,
+        model: str,
+        settings: list[tuple[str, str]],
+        vortex_json: str | None,
+        offline: bool,
+        rank_command: list[str],
+    ) -> None: ...
     @property
     def info(self) -> dict[str, Any]: ...
     @property

@@ -52,6 +52,8 @@ class LatencyResult:
     """Of a decode step on average, all layers; so is selection_ms."""
     selection_ms: float
     load_s: float
+    device: str
+    """The one that ran it: cpu or cuda."""
     sparsity: SparsityReport = field(repr=False)
     machine: Machine = field(repr=False)
     json_text: str = field(repr=False)

@@ -32,7 +32,7 @@ std::vector<SettingSpec> make_table() {
       {.name = "tensor-parallel-size",
        .type = kInt,
        .default_text = "1",
-       .help = "GPUs that share each layer.",
+       .help = "Ranks that share each layer: a process each, on the CPU a share of its cores.",
        .group = "Machine",
        .aliases = {{"tp"}, {"tp-size"}},
        .min = 1,

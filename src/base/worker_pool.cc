@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/cpu_features.h"
+#include "base/cpu_relax.h"
 
 namespace vortex {
 namespace {
@@ -18,14 +19,6 @@ constexpr std::size_t kCacheLine = 64;
 constexpr auto kSpinTime = std::chrono::microseconds(60);
 // Enough to catch a worker that is about to finish, when spinning would take the core it needs.
 constexpr int kYieldsWhenCrowded = 4;
-
-void cpu_relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 template <class Condition>
 bool spin_until(Condition condition) {

@@ -107,9 +107,17 @@ void Arguments::add_setting(CLI::App* app, const SettingSpec& spec) {
   option->group(std::string(spec.group));
 }
 
+/// vLLM's spelling of --tensor-parallel-size, which is no short option in ours.
+std::vector<const char*> with_long_tp(int argc, char** argv) {
+  std::vector<const char*> arguments(argv, argv + argc);
+  for (const char*& argument : arguments)
+    if (std::string_view(argument) == "-tp") argument = "--tp";
+  return arguments;
+}
+
 Result<Command*> Arguments::parse(int argc, char** argv) {
   try {
-    app_.parse(argc, argv);
+    app_.parse(argc, with_long_tp(argc, argv).data());
   } catch (const CLI::Success& help) {
     app_.exit(help, std::cout, std::cerr);
     return nullptr;

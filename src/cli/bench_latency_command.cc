@@ -23,7 +23,9 @@ class BenchLatencyCommand final : public Command {
     app.add_option("--output-len", task_.output_len, "Tokens to generate")
         ->check(CLI::Range(1, 1 << 20))
         ->capture_default_str();
-    app.add_option("--batch,-b", task_.batch, "Sequences at once")->check(CLI::Range(1, 4096))->capture_default_str();
+    app.add_option("--batch-size,--batch,-b", task_.batch, "Sequences at once")
+        ->check(CLI::Range(1, 4096))
+        ->capture_default_str();
     app.add_flag("--synthetic-context", task_.synthetic_context,
                  "Fill the KV pages with noise instead of running the prefill");
     app.add_flag("--json", json_, "Print one JSON object");

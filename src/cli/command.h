@@ -32,6 +32,7 @@ std::unique_ptr<Command> make_run_command();
 std::unique_ptr<Command> make_chat_command();
 std::unique_ptr<Command> make_serve_command();
 std::unique_ptr<Command> make_bench_latency_command();
+std::unique_ptr<Command> make_bench_throughput_command();
 std::unique_ptr<Command> make_bench_compare_command();
 std::unique_ptr<Command> make_eval_recall_command();
 std::unique_ptr<Command> make_eval_ruler_command();

@@ -4,6 +4,8 @@
 #include "base/last_words.h"
 #include "base/log_settings.h"
 #include "cli/arguments.h"
+#include "comm/launch.h"
+#include "engine/rank_options.h"
 
 namespace {
 
@@ -16,6 +18,11 @@ int fail(const vortex::Error& error) {
 
 int main(int argc, char** argv) {
   vortex::install_last_words();
+  if (const int rank = vortex::comm::rank_of_environment(); rank > 0) {
+    const vortex::Status status = vortex::run_rank();
+    if (!status.ok()) std::fprintf(stderr, "vortex rank %d: %s\n", rank, status.error().to_string().c_str());
+    return status.ok() ? 0 : vortex::exit_status(status.error().code);
+  }
   const auto commands = vortex::cli::make_commands();
   vortex::cli::Arguments arguments(commands);
   const auto command = arguments.parse(argc, argv);

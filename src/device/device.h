@@ -32,6 +32,8 @@ class Device {
   virtual std::string_view name() const = 0;
   /// kResourceExhausted when the device has no room.
   virtual Result<std::unique_ptr<Buffer>> allocate(int64_t bytes) = 0;
+  /// Zeros a part of a buffer, when all work that was queued before is done.
+  virtual Status clear(std::byte* data, int64_t bytes) = 0;
 };
 
 /// Host memory in large pages where the kernel grants them; physical memory is taken at first touch.

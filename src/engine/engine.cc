@@ -10,7 +10,9 @@
 #include <variant>
 
 #include "base/log.h"
+#include "comm/processors.h"
 #include "engine/engine_core.h"
+#include "engine/rank_options.h"
 
 namespace vortex {
 namespace {
@@ -23,7 +25,11 @@ struct Submit {
 struct Cancel {
   uint64_t id;
 };
-using Message = std::variant<Submit, Cancel>;
+/// What the engine needs outside itself is gone.
+struct Fail {
+  Error error;
+};
+using Message = std::variant<Submit, Cancel, Fail>;
 
 sample::SamplingParams sampling_from(const GenerationDefaults& d) {
   sample::SamplingParams p;
@@ -54,6 +60,11 @@ Error engine_stopped(std::string why) {
   return {ErrorCode::kInternal, "engine", std::move(why), "restart it, and report this"};
 }
 
+/// What every request hears, now and later.
+Error engine_lost(const Error& why) {
+  return {ErrorCode::kInternal, "engine", fmt::format("{}: {}", why.where, why.message), why.hint};
+}
+
 Error no_memory(const char* what) {
   return {ErrorCode::kUnavailable, "engine", fmt::format("no memory {}", what), "try again, or send less at once"};
 }
@@ -64,6 +75,7 @@ int64_t now_ns() { return Generation::Clock::now().time_since_epoch().count(); }
 
 struct Engine::State {
   std::unique_ptr<TextCodec> codec;
+  std::unique_ptr<comm::Group> group;
   std::unique_ptr<EngineCore> core;
   EngineInfo info;
   sample::SamplingParams default_sampling;
@@ -81,7 +93,7 @@ struct Engine::State {
   void run();
   void run_step();
   Status add(Submit* submit);
-  void stop_for_good(const std::string& why);
+  void stop_for_good(const Error& why);
   bool take_messages(std::deque<Message>* out);
   void handle(Message message);
   void post(Message message);
@@ -97,6 +109,7 @@ bool Engine::State::take_messages(std::deque<Message>* out) {
 
 void Engine::State::handle(Message message) {
   if (const auto* cancel = std::get_if<Cancel>(&message)) return core->cancel(cancel->id);
+  if (const auto* fail = std::get_if<Fail>(&message)) return stop_for_good(engine_lost(fail->error));
   Submit& submit = std::get<Submit>(message);
   const int n = submit.request.n;
   const Status status = failure ? Status(*failure) : add(&submit);
@@ -114,14 +127,17 @@ Status Engine::State::add(Submit* submit) {
 
 void Engine::State::run() {
   const ThrowOnCheckFailure scope;
+  const comm::BoundThread bound(group->processors());
   std::deque<Message> messages;
   while (take_messages(&messages)) {
     try {
       for (Message& message : messages) handle(std::move(message));
       messages.clear();
       if (!core->idle() && !failure) run_step();
+    } catch (const StepFailed& failed) {
+      stop_for_good(engine_lost(failed.error));
     } catch (const std::exception& error) {
-      stop_for_good(error.what());
+      stop_for_good(engine_stopped(error.what()));
     }
     const std::lock_guard lock(mutex);
     stats = core->stats();
@@ -145,12 +161,14 @@ void Engine::State::run_step() {
   }
 }
 
-/// Our own bug: the books cannot be trusted any more. Everybody hears of it, and whoever comes later too.
-void Engine::State::stop_for_good(const std::string& why) {
-  log_error("the engine stopped: {}", why);
+/// Our own bug, so that the books cannot be trusted any more, or a device or rank that is gone. Everybody hears of it,
+/// and whoever comes later too.
+void Engine::State::stop_for_good(const Error& why) {
+  if (failure) return;
+  log_error("the engine stopped: {}", why.to_string());
   {
     const std::lock_guard lock(mutex);
-    failure = engine_stopped(why);
+    failure = why;
   }
   step_began_ns = 0;
   core->abandon(*failure);
@@ -172,18 +190,22 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
   auto state = std::make_unique<State>();
   const bool dummy = options.load_format == "dummy";
   VORTEX_ASSIGN_OR_RETURN(auto files, open_model(options));
+  VORTEX_RETURN_IF_ERROR(files->check_split(options.tensor_parallel_size));  // once, not by every rank
   if (!dummy || files->tokenizer_json()) {
     VORTEX_ASSIGN_OR_RETURN(state->codec, TextCodec::create(*files));
   }
   if (options.generation_config != "none") state->default_sampling = sampling_from(files->generation_defaults());
   const text::Tokenizer* tokenizer = state->codec ? &state->codec->tokenizer() : nullptr;
   state->info.file_bytes = files->file_bytes();
-  VORTEX_ASSIGN_OR_RETURN(state->core, EngineCore::create(options, std::move(files), tokenizer));
+  VORTEX_ASSIGN_OR_RETURN(state->group, join_ranks(options));
+  VORTEX_ASSIGN_OR_RETURN(state->core,
+                          EngineCore::create(options, std::move(files), tokenizer, {}, state->group.get()));
   EngineInfo& info = state->info;
   info.config = state->core->config();
   info.max_model_len = state->core->max_length();
   info.kv_bytes = state->core->kv_bytes();
   info.kv_tokens = state->core->kv_tokens();
+  info.device = state->core->device_name();
   info.threads = state->core->threads();
   info.flow = state->core->flow() != nullptr ? state->core->flow()->plan().graph.name : "";
   info.load_s = std::chrono::duration<double>(Generation::Clock::now() - start).count();
@@ -191,6 +213,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options) {
             info.max_model_len, info.threads);
   state->stats = state->core->stats();
   State* raw = state.get();
+  state->group->communicator().on_failure([raw](const Error& error) { raw->post(Fail{error}); });
   state->thread = std::thread([raw] { raw->run(); });
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
 }
@@ -202,6 +225,9 @@ Engine::~Engine() {
   }
   state_->wake.notify_one();
   state_->thread.join();
+  // The ranks leave when the core does, and nobody posts a failure after the group.
+  state_->core.reset();
+  state_->group.reset();
 }
 
 const EngineInfo& Engine::info() const { return state_->info; }

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/function_ref.h"
@@ -23,11 +26,23 @@
 
 namespace vortex {
 
+/// A step that no other can follow: the device or a rank is gone.
+struct StepFailed : std::runtime_error {
+  explicit StepFailed(Error why) : std::runtime_error(why.to_string()), error(std::move(why)) {}
+  Error error;
+};
+
 class EngineCore {
  public:
-  /// Loads the model of `files` and lays out its pages. `options.model` was opened by the caller.
+  /// Puts a runner around the one that the options ask for, before anything else meets it: for tests.
+  using RunnerWrapper = std::function<std::unique_ptr<model::Runner>(std::unique_ptr<model::Runner>)>;
+
+  /// Loads the model of `files`, or its share on a rank of `group`, and lays out its pages. `options.model` was opened
+  /// by the caller; `group` outlives the core.
   static Result<std::unique_ptr<EngineCore>> create(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
-                                                    const text::Tokenizer* tokenizer);
+                                                    const text::Tokenizer* tokenizer, const RunnerWrapper& wrap = {},
+                                                    comm::Group* group = nullptr);
+  ~EngineCore();
 
   /// Whether the request can ever run. Thread-safe.
   Status check(const GenerateRequest& request) const;
@@ -44,13 +59,18 @@ class EngineCore {
   /// The same when the books cannot be trusted: they are left as they are.
   void abandon(const Error& error);
 
-  bool idle() const { return scheduler_->idle(); }
-  /// Runs one step of the batch: prompts advance by chunks, decodes by a token.
+  bool idle() const { return scheduler_->idle() && in_flight_ == 0; }
+  /// Runs one step of the batch: prompts advance by chunks, decodes by a token. Where the device queues steps and draws
+  /// their tokens, the next step is launched before this one is waited for, as long as decodes are all there is to do.
+  /// Throws StepFailed.
   void step();
 
   EngineStats stats() const;
   /// Pages that nobody holds are free or kept for later, and the books agree. For tests, and whenever it is idle.
   Status check_integrity() const;
+
+  /// Of a rank other than the first: computes what rank 0 launches, until it leaves.
+  Status follow();
 
   const ModelConfig& config() const { return model_.config(); }
   /// Most tokens of one sequence: what the context and the pool both hold.
@@ -58,29 +78,51 @@ class EngineCore {
   int64_t kv_bytes() const { return store_->bytes(); }
   int64_t kv_tokens() const { return int64_t{slabs_} * store_->layout().slab_tokens; }
   const std::vector<int32_t>& eos_ids() const { return eos_ids_; }
+  std::string_view device_name() const { return runner().device()->name(); }
   int threads() const { return model_.pool->size(); }
   const std::optional<VortexConfig>& vortex() const { return options_.vortex; }
   const flow::CompiledFlow* flow() const { return flow_.get(); }
 
  private:
+  /// A step between launch and finish. What was removed meanwhile has no sequence any more.
+  struct Flight {
+    sched::StepBatch scheduled;
+    model::Batch batch;
+    double launched = 0;  // when
+  };
+
   EngineCore() = default;
   Status compile_flow();
   Status set_limits();
   Status allocate_pages();
+  Result<int64_t> agreed_slabs(int64_t slabs, const kv::KvLayout& pages);
+  int kv_heads_here() const { return runner().config().kv_heads; }
+  void erase(SlabId slab);
   void open_books();
   std::unique_ptr<sched::Sequence> make_sequence(uint64_t id, const Generation& generation,
                                                  const GenerateRequest& request) const;
   void expire();
+  model::Runner& runner() const { return *model_.runner; }
+  model::RunnerLimits runner_limits() const;
   int64_t paced_tokens() const;
-  void fill_batch(sched::StepBatch* scheduled);
-  void add_logit_tokens(const sched::Chunk& chunk);
-  void plan_decode(sched::Chunk* chunk);
-  void record_decode(SelectionRecord* record);
-  void report_decodes(const sched::StepBatch& scheduled, const model::StepResult& result);
-  void count_step(const sched::StepBatch& scheduled, double seconds);
-  void sample(const sched::StepBatch& scheduled);
-  void sample_chunk(const sched::Chunk& chunk, std::span<float> rows);
+  bool launch_next();
+  bool launch_ahead();
+  void launch(sched::StepBatch scheduled, const Flight* before);
+  void finish_oldest();
+  void discard_flights();
+  float* logits_of(const model::Batch& batch);
+  void fill_batch(const Flight* before, Flight* flight);
+  void add_tokens(const sched::Chunk& chunk, int32_t row, model::Batch* batch) const;
+  void add_logit_rows(const sched::Chunk& chunk, int64_t ahead, model::Batch* batch);
+  void plan_decode(model::Batch* batch, sched::Chunk* chunk);
+  void record_decode(const model::Batch& batch, SelectionRecord* record);
+  void report_decodes(const Flight& flight, const model::StepResult& result);
+  void count_step(const Flight& flight);
+  void sample(const Flight& flight, const model::StepResult& result);
+  void sample_chunk(const sched::Chunk& chunk, std::span<float> rows, int32_t drawn);
+  void publish_prompt(sched::Sequence* sequence);
   void end_corrupted(sched::Sequence* sequence);
+  void remove(uint64_t id);
   void fail(uint64_t id, const Error& error);
   void end(uint64_t id);
   void take_out(uint64_t id, FunctionRef<void(Generation&)> last_words);
@@ -110,7 +152,9 @@ class EngineCore {
   EngineStats stats_;
   std::vector<int32_t> eos_ids_;
 
-  model::Batch batch_;
+  Flight flights_[2];  // a ring
+  int oldest_ = 0, in_flight_ = 0;
+  double last_finish_ = 0;
   std::vector<float> logits_;
 };
 

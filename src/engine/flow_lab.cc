@@ -88,8 +88,13 @@ FlowLab::~FlowLab() = default;
 
 Result<std::unique_ptr<FlowLab>> FlowLab::create(const EngineOptions& options, std::vector<LabVariant> variants) {
   VORTEX_RETURN_IF_ERROR(validate(options));
+  if (options.device == "cuda")
+    return Error{ErrorCode::kUnsupported, "--device", "flows are measured on the CPU", "use --device cpu or auto"};
+  if (options.tensor_parallel_size > 1)
+    return Error{ErrorCode::kUnsupported, "--tensor-parallel-size", "flows are measured on one rank", "leave it out"};
   std::unique_ptr<FlowLab> lab(new FlowLab);
   lab->options_ = options;
+  lab->options_.device = "cpu";
   lab->variants_ = std::move(variants);
   VORTEX_ASSIGN_OR_RETURN(auto files, open_model(options));
   for (const LabVariant& variant : lab->variants_)  // before the weights, which may take a minute to load
@@ -98,7 +103,7 @@ Result<std::unique_ptr<FlowLab>> FlowLab::create(const EngineOptions& options, s
   if (options.load_format != "dummy" || files->tokenizer_json()) {
     VORTEX_ASSIGN_OR_RETURN(lab->codec_, TextCodec::create(*files));
   }
-  VORTEX_ASSIGN_OR_RETURN(lab->model_, LoadedModel::load(options, std::move(files)));
+  VORTEX_ASSIGN_OR_RETURN(lab->model_, LoadedModel::load(lab->options_, std::move(files), nullptr));
   for (const LabVariant& variant : lab->variants_) VORTEX_RETURN_IF_ERROR(lab->add_runner(variant));
   VORTEX_RETURN_IF_ERROR(lab->choose_slab());
   return lab;

@@ -91,7 +91,10 @@ bool Generation::on_logits(std::span<float> logits, sched::Sequence* sequence) {
     return true;
   }
   if (grammar_ && !obey_grammar(logits)) return true;
-  const int32_t token = choose(logits, *sequence);
+  return on_token(choose(logits, *sequence), sequence);
+}
+
+bool Generation::on_token(int32_t token, sched::Sequence* sequence) {
   sequence->tokens.push_back(token);
   completion_.tokens.push_back(token);
   note_time();
@@ -101,6 +104,24 @@ bool Generation::on_logits(std::span<float> logits, sched::Sequence* sequence) {
   if (static_cast<int64_t>(completion_.tokens.size()) < max_tokens_) return false;
   finish(FinishReason::kLength);
   return true;
+}
+
+std::optional<model::TokenDraw> Generation::next_draw(int64_t ahead) {
+  const bool early = static_cast<int64_t>(completion_.tokens.size()) + ahead < params_.min_tokens;
+  if (max_tokens_ == 0 || grammar_ || early || params_.logprobs >= 0 || params_.prompt_logprobs >= 0) return {};
+  if (!sample::depends_on_logits_alone(params_)) return {};
+  model::TokenDraw draw{.on_device = true};
+  if (params_.greedy()) return draw;
+  draw.temperature = static_cast<float>(params_.temperature);
+  draw.top_k = std::max(params_.top_k, 0);
+  draw.top_p = static_cast<float>(params_.top_p);
+  draw.min_p = static_cast<float>(params_.min_p);
+  draw.uniform = sampler_.next_uniform();
+  return draw;
+}
+
+bool Generation::ends_after(int64_t ahead) const {
+  return static_cast<int64_t>(completion_.tokens.size()) + ahead + 1 >= max_tokens_;
 }
 
 /// Leaves only the tokens that may come next. False when there is none: the answer has ended.

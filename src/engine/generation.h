@@ -9,6 +9,7 @@
 #include "engine/completion.h"
 #include "engine/page_budget.h"
 #include "grammar/grammar.h"
+#include "model/batch.h"
 #include "sample/sampler.h"
 #include "sample/stop_matcher.h"
 #include "sched/sequence.h"
@@ -48,6 +49,15 @@ class Generation {
   /// Chooses the next token from finite `logits` (scratch afterwards), streams its text and appends it to the sequence.
   /// True when the answer is finished.
   bool on_logits(std::span<float> logits, sched::Sequence* sequence);
+
+  /// The same for a token that the device drew.
+  bool on_token(int32_t token, sched::Sequence* sequence);
+
+  /// How the device is to draw the token after the next `ahead` ones, which are not known yet; nothing: the host must
+  /// see its logits. Takes a number from the sampler's stream, as on_logits() would.
+  std::optional<model::TokenDraw> next_draw(int64_t ahead);
+  /// The token after the next `ahead` ones is the last, whatever it is.
+  bool ends_after(int64_t ahead) const;
 
   /// Ends the answer early; the callback hears of it.
   void cancel();

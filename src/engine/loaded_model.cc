@@ -1,8 +1,14 @@
 #include "engine/loaded_model.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/cpu_features.h"
+#include "base/log.h"
+#include "comm/processors.h"
+#include "model/cpu_runner.h"
+#include "model/cuda_library.h"
 #include "tensor/codes.h"
 
 namespace vortex {
@@ -23,6 +29,71 @@ Result<std::optional<model::Quantization>> quantization_of(const EngineOptions& 
   return std::optional(model::Quantization{*parse_dtype(options.quantize), pool});
 }
 
+/// Of a GPU that runs; its library and its name.
+struct Gpu {
+  const model::CudaEntry* entry = nullptr;
+  std::string name;
+};
+
+Result<Gpu> open_gpu() {
+  Gpu gpu;
+  VORTEX_ASSIGN_OR_RETURN(gpu.entry, model::open_cuda_library());
+  VORTEX_ASSIGN_OR_RETURN(gpu.name, gpu.entry->open_device());
+  return gpu;
+}
+
+Status check_gpu_options(const EngineOptions& options, bool several_ranks) {
+  if (several_ranks)
+    return Error{ErrorCode::kUnsupported, "--tensor-parallel-size", "ranks run on the CPU so far", "use --device cpu"};
+  if (options.quantize != "none")
+    return Error{ErrorCode::kUnsupported, "--quantize", "weights stay bfloat16 on a GPU", "leave it out"};
+  if (options.dtype == "float32")
+    return Error{ErrorCode::kUnsupported, "--dtype", "a GPU computes in bfloat16", "leave it out"};
+  return {};
+}
+
+/// The GPU to run on; nothing: the CPU.
+Result<std::optional<Gpu>> choose_gpu(const EngineOptions& options, bool several_ranks) {
+  if (options.device == "cpu" || (options.device == "auto" && !model::gpu_is_visible())) return std::optional<Gpu>();
+  Result<Gpu> gpu = open_gpu();
+  const Status usable = gpu.ok() ? check_gpu_options(options, several_ranks) : Status(gpu.error());
+  if (usable.ok()) return std::optional(std::move(gpu).value());
+  if (options.device == "cuda") return usable.error();
+  log_debug("no GPU: {}", usable.error().to_string());
+  return std::optional<Gpu>();
+}
+
+Status load_on_gpu(const EngineOptions& options, const Gpu& gpu, LoadedModel* loaded) {
+  loaded->pool = std::make_unique<WorkerPool>(1);
+  model::CudaRunnerOptions runner;
+  runner.kv_dtype = options.kv_cache_dtype == "auto" ? DType::kBF16 : *parse_kv_dtype(options.kv_cache_dtype);
+  if (options.vortex) runner.cache_folder = options.vortex->compilation_cache_dir.value_or("");
+  VORTEX_ASSIGN_OR_RETURN(loaded->runner, gpu.entry->create(runner, *loaded->files));
+  log_info("device: {}", gpu.name);
+  return {};
+}
+
+Status load_on_cpu(const EngineOptions& options, comm::Group* group, LoadedModel* loaded) {
+  VORTEX_RETURN_IF_ERROR(best_isa());
+  {
+    const comm::BoundThread bound(group != nullptr ? group->processors() : std::vector<int>());
+    loaded->pool = std::make_unique<WorkerPool>(options.threads > 0 ? options.threads
+                                                : group != nullptr  ? group->threads()
+                                                                    : usable_threads());
+  }
+  loaded->device = device::make_cpu_device();
+  loaded->dense = kernels::make_cpu_dense_ops(loaded->pool.get());
+  loaded->attention = attention::make_cpu_attention_ops(loaded->pool.get());
+  const model::Backend backend{loaded->dense.get(), loaded->attention.get(), loaded->ranks.get()};
+  VORTEX_ASSIGN_OR_RETURN(const auto quantization, quantization_of(options, loaded->pool.get()));
+  VORTEX_ASSIGN_OR_RETURN(loaded->decoder, model::Decoder::load(*loaded->files, backend, quantization));
+  loaded->runner =
+      std::make_unique<model::CpuRunner>(loaded->decoder.get(), loaded->attention.get(), loaded->device.get(),
+                                         choose_kv_dtype(options, loaded->decoder->config()), loaded->ranks.get());
+  log_debug("device: CPU, {} threads", loaded->pool->size());
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ModelFiles>> open_model(const EngineOptions& options) {
@@ -39,20 +110,24 @@ Result<int64_t> context_length(const EngineOptions& options, const ModelConfig& 
   return cap > 0 ? std::min(length, cap) : length;
 }
 
-Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_ptr<ModelFiles> files) {
-  if (options.device == "cuda")
-    return Error{ErrorCode::kUnsupported, "--device", "this build has no CUDA backend", "use --device cpu or auto"};
-  VORTEX_RETURN_IF_ERROR(best_isa());
+Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
+                                      comm::Group* group) {
+  const bool several = group != nullptr && group->communicator().size() > 1;
+  VORTEX_ASSIGN_OR_RETURN(const std::optional<Gpu> gpu, choose_gpu(options, several));
   LoadedModel loaded;
   loaded.files = std::move(files);
-  loaded.pool = std::make_unique<WorkerPool>(options.threads > 0 ? options.threads : usable_threads());
-  loaded.device = device::make_cpu_device();
-  loaded.dense = kernels::make_cpu_dense_ops(loaded.pool.get());
-  loaded.attention = attention::make_cpu_attention_ops(loaded.pool.get());
-  const model::Backend backend{loaded.dense.get(), loaded.attention.get()};
-  VORTEX_ASSIGN_OR_RETURN(const auto quantization, quantization_of(options, loaded.pool.get()));
-  VORTEX_ASSIGN_OR_RETURN(loaded.decoder, model::Decoder::load(*loaded.files, backend, quantization));
-  loaded.kv_dtype = choose_kv_dtype(options, loaded.config());
+  if (several) {
+    comm::Communicator& comm = group->communicator();
+    VORTEX_RETURN_IF_ERROR(loaded.files->split(comm.rank(), comm.size()));
+    loaded.ranks = std::make_unique<model::RankGroup>(&comm, *loaded.files);
+  }
+  VORTEX_RETURN_IF_ERROR(gpu ? load_on_gpu(options, *gpu, &loaded) : load_on_cpu(options, group, &loaded));
+  loaded.kv_dtype = loaded.runner->kv_dtype();
+  if (several && loaded.ranks->leads()) {
+    auto leader = std::make_unique<model::RankLeader>(std::move(loaded.runner), loaded.ranks.get());
+    loaded.leader = leader.get();
+    loaded.runner = std::move(leader);
+  }
   return loaded;
 }
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "base/function_ref.h"
+#include "eval/random_requests.h"
 #include "vortex/engine.h"
 
 namespace vortex::eval {
@@ -29,9 +29,6 @@ struct Latency {
   /// batch / the median interval; 0 without one.
   double decode_tokens_per_s() const;
 };
-
-/// Asked now and then while it waits, on the caller's thread. False: cancel the requests and stop.
-using KeepGoing = FunctionRef<bool()>;
 
 /// Runs the batch on an engine that has nothing else to do. kInvalidArgument: lengths below 1, or more than the context
 /// holds (a run cut short would report a length that it did not measure); kCancelled when `keep_going` says so.

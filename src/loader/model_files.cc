@@ -150,6 +150,28 @@ Result<std::unique_ptr<ModelFiles>> ModelFiles::open_dummy(const std::string& co
   return files;
 }
 
+Status ModelFiles::check_split(int ranks) const {
+  if (ranks <= 1) return {};
+  const auto share = share_of(config_, weights_.largest_block(), 0, ranks);
+  return share.ok() ? Status() : Status(share.error());
+}
+
+Status ModelFiles::split(int rank, int ranks) {
+  VORTEX_CHECK(share_ == nullptr, "split twice");
+  const int64_t block = weights_.largest_block();
+  VORTEX_ASSIGN_OR_RETURN(const RankShare part, share_of(config_, block, rank, ranks));
+  share_ = std::make_unique<const Share>(Share{config_, block, part});
+  config_ = local_config(share_->whole, part);
+  weights_.slice_by(
+      [share = share_.get()](std::string_view name) { return slice_of(name, share->whole, share->part); });
+  return {};
+}
+
+RankShare ModelFiles::share_of_rank(int rank) const {
+  VORTEX_CHECK(share_ != nullptr, "not split");
+  return share_of(share_->whole, share_->block, rank, share_->part.ranks).value();
+}
+
 ModelDescription ModelFiles::describe() const {
   ModelDescription out;
   out.format = gguf_ ? "gguf" : safetensors_.files.empty() ? "dummy" : "safetensors";

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "loader/gguf.h"
 #include "loader/model_config.h"
+#include "loader/rank_share.h"
 #include "loader/safetensors.h"
 #include "loader/weights.h"
 
@@ -43,7 +44,20 @@ class ModelFiles {
   static Result<std::unique_ptr<ModelFiles>> open_dummy(const std::string& config_path,
                                                         std::optional<DType> dtype = std::nullopt, uint64_t seed = 0);
 
+  /// Whether split() can work on that many ranks.
+  Status check_split(int ranks) const;
+  /// From now on this is the share of one rank: config() and weights() are that rank's. Call it before the first
+  /// weight is taken. Errors: those of share_of().
+  Status split(int rank, int ranks);
+
+  /// What the layers are built from.
   const ModelConfig& config() const { return config_; }
+  /// The model itself, which config() is a rank's share of.
+  const ModelConfig& whole_config() const { return share_ ? share_->whole : config_; }
+  /// Nothing when the model is not split.
+  const RankShare* share() const { return share_ ? &share_->part : nullptr; }
+  /// Of any rank; the model is split.
+  RankShare share_of_rank(int rank) const;
   /// Views stay valid as long as this object.
   WeightMap& weights() { return weights_; }
   const GenerationDefaults& generation_defaults() const { return generation_; }
@@ -71,8 +85,15 @@ class ModelFiles {
   Status read_companions(const std::string& folder);
   Status read_configs(const std::string& config_path, const std::string& folder);
 
+  struct Share {
+    ModelConfig whole;
+    int64_t block = 1;  // columns are cut at its multiples
+    RankShare part;
+  };
+
   std::string path_;
   ModelConfig config_;
+  std::unique_ptr<const Share> share_;
   GenerationDefaults generation_;
   std::optional<std::string> tokenizer_json_;
   std::optional<std::string> tokenizer_config_json_;

@@ -9,6 +9,8 @@ void Batch::clear() {
   decodes = 0;
   plan.sequences.clear();
   logit_tokens.clear();
+  draws.clear();
+  draw_of.clear();
 }
 
 void list_completed_pages(const Batch& batch, const PageView& view, std::vector<PageId>* out) {

@@ -5,6 +5,7 @@
 
 #include "flow/flow.h"
 #include "loader/rope.h"
+#include "model/rank_group.h"
 
 namespace vortex::model {
 
@@ -48,7 +49,8 @@ Status Decoder::load_weights(const ModelFiles& files, const LoadContext& context
     files.release_pages();
   }
   VORTEX_ASSIGN_OR_RETURN(final_norm_, context.norm("model.norm.weight", hidden));
-  VORTEX_ASSIGN_OR_RETURN(lm_head_, context.head("lm_head.weight", vocab, hidden));
+  const int64_t head_rows = files.share() == nullptr ? vocab : files.share()->vocab.size();
+  VORTEX_ASSIGN_OR_RETURN(lm_head_, context.head("lm_head.weight", head_rows, hidden));
   return context.weights->finish();
 }
 
@@ -84,6 +86,7 @@ const StepResult& Decoder::forward(const Batch& batch, std::span<const PageView>
     LayerStep step = layer_step(batch, pages[static_cast<size_t>(i)], sparsity, i);
     step.result = &result_;
     run_layer(layers_[static_cast<size_t>(i)], step);
+    if (backend_.ranks != nullptr && !backend_.ranks->status().ok()) return result_;
   }
   write_logits(batch, logits);
   return result_;
@@ -109,24 +112,29 @@ void Decoder::run_layer(Layer& layer, const LayerStep& step) {
   const auto norm = [&](const std::vector<float>& weight) {
     dense.rms_norm(hidden_.data(), width, weight.data(), config_.rms_norm_eps, tokens, width, normed_.data());
   };
-  // Blocks add to what they are given: the residual, or zeros where another norm comes between.
-  if (config_.sandwich_norms) block_out_.assign(hidden_.size(), 0.0f);
-  float* out = config_.sandwich_norms ? block_out_.data() : hidden_.data();
+  // Blocks add to what they are given: the residual, or zeros where another norm or the other ranks come between.
+  const bool apart = config_.sandwich_norms || backend_.ranks != nullptr;
+  if (apart) block_out_.assign(hidden_.size(), 0.0f);
+  float* out = apart ? block_out_.data() : hidden_.data();
   norm(layer.attention_norm);
   layer.blocks.attention->forward(step, normed_.data(), out);
-  add_normed(layer.attention_post_norm, tokens);
+  finish_block(layer.attention_post_norm, tokens);
   norm(layer.ffn_norm);
   layer.blocks.feed_forward->forward(step.workspace, normed_.data(), tokens, out);
-  add_normed(layer.ffn_post_norm, tokens);
+  finish_block(layer.ffn_post_norm, tokens);
 }
 
-/// hidden += norm(block_out), and block_out is zeros again. Nothing to do without a second norm.
-void Decoder::add_normed(const std::vector<float>& weight, int64_t tokens) {
-  if (weight.empty()) return;
+/// hidden += norm(sum of the ranks' block_out), and block_out is zeros again. Nothing to do where the block has added
+/// to hidden itself.
+void Decoder::finish_block(const std::vector<float>& post_norm, int64_t tokens) {
+  if (backend_.ranks != nullptr) backend_.ranks->add_up(block_out_);
+  if (post_norm.empty() && backend_.ranks == nullptr) return;
   const int64_t width = config_.hidden_size;
-  backend_.dense->rms_norm(block_out_.data(), width, weight.data(), config_.rms_norm_eps, tokens, width,
-                           normed_.data());
-  for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] += normed_[i];
+  if (!post_norm.empty())
+    backend_.dense->rms_norm(block_out_.data(), width, post_norm.data(), config_.rms_norm_eps, tokens, width,
+                             normed_.data());
+  const std::vector<float>& added = post_norm.empty() ? block_out_ : normed_;
+  for (size_t i = 0; i < hidden_.size(); ++i) hidden_[i] += added[i];
   std::fill(block_out_.begin(), block_out_.end(), 0.0f);
 }
 

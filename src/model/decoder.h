@@ -24,16 +24,18 @@ struct Sparsity {
 
 class Decoder {
  public:
-  /// Takes every weight of `files`, which must outlive the decoder; a leftover or missing one is an error.
-  /// `quantization` makes blocks of the matrices, but for the embedding and the routers of experts.
+  /// Takes every weight of `files` (with backend.ranks: of its share), which must outlive the decoder; a leftover or
+  /// missing one is an error. `quantization` makes blocks of the matrices, but for the embedding and the routers of
+  /// experts.
   static Result<std::unique_ptr<Decoder>> load(ModelFiles& files, const Backend& backend,
                                                std::optional<Quantization> quantization = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
 
   /// Runs the batch: stores its K and V in `pages` (one view a layer) and writes the logits of batch.logit_tokens to
-  /// `logits` [batch.logit_tokens.size(), vocab_size]. The logits of sequences whose flow failed are void. The result
-  /// is good until the next call. A step no larger than one before allocates nothing.
+  /// `logits` [batch.logit_tokens.size(), vocab_size]; a rank writes those of its part of the vocabulary, and stops
+  /// where backend.ranks->status() says that another failed. The logits of sequences whose flow failed are void. The
+  /// result is good until the next call. A step no larger than one before allocates nothing.
   const StepResult& forward(const Batch& batch, std::span<const PageView> pages, const Sparsity& sparsity,
                             float* logits);
 
@@ -60,7 +62,7 @@ class Decoder {
   LayerStep layer_step(const Batch& batch, const PageView& pages, const Sparsity& sparsity, int index);
   void prepare_lists(const Batch& batch, const PageView& view, bool sparse);
   void run_layer(Layer& layer, const LayerStep& step);
-  void add_normed(const std::vector<float>& weight, int64_t tokens);
+  void finish_block(const std::vector<float>& post_norm, int64_t tokens);
   void write_logits(const Batch& batch, float* logits);
 
   ModelConfig config_;

@@ -1,9 +1,25 @@
 #include "model/gqa_attention.h"
 
+#include <cmath>
+
 #include "flow/flow.h"
 #include "model/layer_builder.h"
+#include "model/rank_group.h"
 
 namespace vortex::model {
+namespace {
+
+float sum_of_squares(const float* x, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];
+  return static_cast<float>(sum);
+}
+
+void scale_by(const std::vector<float>& weight, float scale, float* x) {
+  for (size_t i = 0; i < weight.size(); ++i) x[i] *= weight[i] * scale;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<AttentionBlock>> GqaAttention::load(const LoadContext& context, int layer) {
   const ModelConfig& c = *context.config;
@@ -70,8 +86,12 @@ void GqaAttention::project(const LayerStep& step, const float* h) {
                                        {v_.get(), values_, kv_width, data_or_null(v_bias_)}};
   kernels::DenseOps& dense = *backend_.dense;
   dense.matmul(h, tokens, products);
-  norm_heads(queries_, tokens, heads_, q_norm_);
-  norm_heads(keys_, tokens, kv_heads_, k_norm_);
+  if (qk_norm_ == QkNorm::kAll && backend_.ranks != nullptr) {
+    norm_across_ranks(tokens);
+  } else {
+    norm_heads(queries_, tokens, heads_, q_norm_);
+    norm_heads(keys_, tokens, kv_heads_, k_norm_);
+  }
   dense.rope(queries_, tokens, q_width, heads_, head_dim_, step.angles);
   dense.rope(keys_, tokens, kv_width, kv_heads_, head_dim_, step.angles);
 }
@@ -81,6 +101,28 @@ void GqaAttention::norm_heads(float* x, int64_t tokens, int heads, const std::ve
   const int64_t rows = qk_norm_ == QkNorm::kAll ? tokens : tokens * heads;
   const int64_t cols = tokens * heads * head_dim_ / rows;
   backend_.dense->rms_norm(x, cols, weight.data(), eps_, rows, cols, x);
+}
+
+/// The norm of all heads together, which are on several ranks: their squares are added up first. Of ranks that hold the
+/// same kv heads one counts.
+void GqaAttention::norm_across_ranks(int64_t tokens) {
+  const RankShare& share = backend_.ranks->share();
+  const int64_t q_width = q_->rows(), kv_width = k_->rows();
+  const bool counts = share.rank % share.replicas == 0;
+  squares_.clear();
+  for (int64_t t = 0; t < tokens; ++t) {
+    squares_.push_back(sum_of_squares(queries_ + t * q_width, q_width));
+    squares_.push_back(counts ? sum_of_squares(keys_ + t * kv_width, kv_width) : 0.0f);
+  }
+  backend_.ranks->add_up(squares_);
+  const auto inverse = [&](float squares, int heads) {
+    return 1.0f / std::sqrt(squares / static_cast<float>(heads * head_dim_) + eps_);
+  };
+  for (int64_t t = 0; t < tokens; ++t) {
+    const float* squares = &squares_[static_cast<size_t>(2 * t)];
+    scale_by(q_norm_, inverse(squares[0], backend_.ranks->whole_heads()), queries_ + t * q_width);
+    scale_by(k_norm_, inverse(squares[1], backend_.ranks->whole_kv_heads()), keys_ + t * kv_width);
+  }
 }
 
 /// Order of a step (spec/planner.md 8): store, summarise completed pages, select, attend.

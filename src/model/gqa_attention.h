@@ -21,6 +21,7 @@ class GqaAttention final : public AttentionBlock {
   Status load_norms(const LoadContext& context, const std::string& prefix);
   void project(const LayerStep& step, const float* h);
   void norm_heads(float* x, int64_t tokens, int heads, const std::vector<float>& weight) const;
+  void norm_across_ranks(int64_t tokens);
   void attend(const LayerStep& step);
 
   Backend backend_;
@@ -31,6 +32,7 @@ class GqaAttention final : public AttentionBlock {
   std::unique_ptr<kernels::Matrix> q_, k_, v_, o_;
   std::vector<float> q_bias_, k_bias_, v_bias_, o_bias_;                               // empty: none
   std::vector<float> q_norm_, k_norm_, sinks_;                                         // empty: none
+  std::vector<float> squares_;                                                         // of a step: [tokens, q and k]
   float *queries_ = nullptr, *keys_ = nullptr, *values_ = nullptr, *mixed_ = nullptr;  // this step's, [tokens, width]
 };
 

@@ -22,12 +22,14 @@ class CompiledFlow;
 
 namespace vortex::model {
 
+class RankGroup;
 class WeightQuantizer;
 
 /// The kernels a model runs on.
 struct Backend {
   kernels::DenseOps* dense = nullptr;
   attention::AttentionOps* attention = nullptr;
+  RankGroup* ranks = nullptr;  // that compute the other shares; null: the model is whole
 };
 
 /// A flow that scored NaN for a decode sequence: that request ends, the others go on.
@@ -39,6 +41,7 @@ struct FlowFailure {
 /// What a step did beside the logits.
 struct StepResult {
   std::vector<FlowFailure> failures;
+  std::vector<int32_t> tokens;      // by row of logits: the token drawn, kHostLogits or kCorruptedLogits
   std::vector<int64_t> pages_read;  // by decode sequence: sum over the sparse layers and the rows
   double selection_s = 0;           // seconds in scoring and choosing pages
   double attention_s = 0;           // seconds in the attention of decodes, over the pages chosen
@@ -88,7 +91,8 @@ struct LayerStep {
 class AttentionBlock {
  public:
   virtual ~AttentionBlock() = default;
-  /// x += attention(h) for the batch's tokens: h and x are [tokens, hidden].
+  /// x += attention(h) for the batch's tokens: h and x are [tokens, hidden]. A rank adds its part of the sum; so does
+  /// FeedForward.
   virtual void forward(const LayerStep& step, const float* h, float* x) = 0;
 };
 

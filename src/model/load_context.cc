@@ -23,8 +23,11 @@ Blocks in_blocks(const LoadContext& context, const TensorView& weight, MatrixRol
   return context.quantizer->quantized(weight, role);
 }
 
-MatrixResult prepare(const LoadContext& context, const TensorView& weight, MatrixRole role) {
+/// `memory` holds the weight, or is null where the file does.
+MatrixResult prepare(const LoadContext& context, const TensorView& weight, std::unique_ptr<std::byte[]> memory,
+                     MatrixRole role) {
   VORTEX_ASSIGN_OR_RETURN(auto blocks, in_blocks(context, weight, role));
+  if (!blocks && memory) return context.backend.dense->prepare_owned(weight, std::move(memory));
   if (!blocks) return context.backend.dense->prepare(weight);
   return context.backend.dense->prepare_owned(blocks->view, std::move(blocks->memory));
 }
@@ -45,7 +48,8 @@ MatrixResult take_columns(const LoadContext& context, const TensorView& weight, 
 /// A whole weight. Once its quantised copy is there, nobody reads the original.
 MatrixResult take_matrix(const LoadContext& context, const std::string& name, const Shape& shape, MatrixRole role) {
   VORTEX_ASSIGN_OR_RETURN(const TensorView view, context.weights->take(name, shape));
-  MatrixResult matrix = named(prepare(context, view, role), name);
+  std::unique_ptr<std::byte[]> copied = context.weights->hand_over(name);
+  MatrixResult matrix = named(prepare(context, view, std::move(copied), role), name);
   if (matrix.ok() && (*matrix)->source().dtype != view.dtype) context.weights->release(name);
   return matrix;
 }
@@ -75,7 +79,7 @@ MatrixResult LoadContext::head(const std::string& name, int64_t rows, int64_t co
 }
 
 MatrixResult LoadContext::prepared(const std::string& name, const TensorView& part) const {
-  return named(prepare(*this, part, MatrixRole::kLayer), name);
+  return named(prepare(*this, part, nullptr, MatrixRole::kLayer), name);
 }
 
 MatrixResult LoadContext::as_stored(const std::string& name, const TensorView& part) const {

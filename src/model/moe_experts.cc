@@ -72,6 +72,8 @@ Result<std::vector<Expert>> load_experts(const LoadContext& context, const std::
     VORTEX_ASSIGN_OR_RETURN(experts[e], stacked ? unstacked(context, experts_prefix, stacks, static_cast<int64_t>(e))
                                                 : load_expert(context, fmt::format("{}{}.", experts_prefix, e)));
   }
+  for (const char* stack : {"gate_up_proj", "down_proj"})
+    if (stacked) context.weights->release(experts_prefix + stack);
   return experts;
 }
 

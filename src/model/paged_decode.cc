@@ -4,13 +4,14 @@
 #include <cmath>
 
 #include "flow/flow.h"
+#include "model/rank_group.h"
 
 namespace vortex::model {
 namespace {
 
 /// The lists are complete even where scores were NaN, so the step goes on and only those requests end. A selection that
 /// leaves slots empty shortens the list, which is then made anew for the next layer.
-void select(const LayerStep& step, const attention::AttentionShape& shape, const float* queries) {
+void select(const LayerStep& step, int group, float scale, const float* queries) {
   const StepPlan& plan = step.batch->plan;
   if (step.flow != nullptr) {
     if (!step.flow->plan().fixed_count()) list_reserved_pages(plan, *step.pages, step.sparse_list);
@@ -20,7 +21,7 @@ void select(const LayerStep& step, const attention::AttentionShape& shape, const
         step.result->failures.push_back({row / step.pages->kv_heads, status.error()});
   }
   if (step.hook == nullptr) return;
-  const Selection selection{step.pages, &plan, queries, shape.group, shape.scale};
+  const Selection selection{step.pages, &plan, queries, group, scale};
   step.hook->on_selection(selection, step.sparse_list);
 }
 
@@ -36,11 +37,17 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
-const PageList& list_of(const LayerStep& step, const attention::AttentionShape& shape, const float* queries) {
+const PageList& list_of(const LayerStep& step, RankGroup* ranks, const attention::AttentionShape& shape,
+                        const float* queries) {
   if (shape.window > 0) return *step.window_list;
   if (!step.sparse || !step.batch->plan.any_sparse()) return *step.dense_list;
   const Stopwatch watch(&step.result->selection_s);
-  select(step, shape, queries);
+  if (ranks == nullptr) {
+    select(step, shape.group, shape.scale, queries);
+  } else {
+    const float* whole = ranks->whole_rows(queries, step.batch->decodes, step.pages->fields[0].cols);
+    select(step, ranks->whole_group(), shape.scale, whole);
+  }
   return *step.sparse_list;
 }
 
@@ -53,7 +60,7 @@ void update_fields(const LayerStep& step) {
 void decode_rows(const LayerStep& step, const Backend& backend, const attention::AttentionShape& shape,
                  const float* queries, float* out) {
   if (step.batch->decodes == 0) return;
-  const PageList& list = list_of(step, shape, queries);
+  const PageList& list = list_of(step, backend.ranks, shape, queries);
   {
     const Stopwatch watch(&step.result->attention_s);
     backend.attention->decode(*step.pages, list, shape, queries, out);

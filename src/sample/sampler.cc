@@ -28,6 +28,10 @@ int32_t argmax(std::span<const float> logits) {
 
 Sampler::Sampler(const SamplingParams& params, uint64_t seed) : params_(params), random_(seed) {}
 
+bool depends_on_logits_alone(const SamplingParams& p) {
+  return p.repetition_penalty == 1.0 && p.presence_penalty == 0.0 && p.frequency_penalty == 0.0 && p.logit_bias.empty();
+}
+
 bool all_finite(std::span<const float> logits) {
   // x - x is 0 for finite numbers and NaN otherwise; sums of it vectorise, unlike std::isfinite with an early end.
   float sum = 0;

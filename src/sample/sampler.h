@@ -31,6 +31,8 @@ class Sampler {
   /// count as least likely. Ties go to the lower token id.
   int32_t sample(std::span<float> logits, std::span<const int32_t> history, size_t prompt_tokens,
                  std::span<const int32_t> banned);
+  /// The number that sample() would draw with, for a token that is drawn elsewhere.
+  double next_uniform() { return random_.uniform(); }
 
  private:
   struct Candidate {
@@ -53,6 +55,9 @@ class Sampler {
   std::vector<Candidate> candidates_;
   std::vector<bool> seen_;
 };
+
+/// No penalty and no bias: a token depends on its logits and on a random number.
+bool depends_on_logits_alone(const SamplingParams& params);
 
 /// Whether a model that works could have written these.
 bool all_finite(std::span<const float> logits);

@@ -16,7 +16,7 @@ constexpr int64_t kWorthWaiting = 64;
 constexpr int kMostPassed = 16;
 
 Chunk make_chunk(Sequence* sequence, int64_t count) {
-  return {sequence, count, sequence->decodes(), count == sequence->pending()};
+  return {sequence, sequence->computed, count, sequence->decodes(), count == sequence->pending()};
 }
 
 /// Tokens that one step may take: a prompt ends before what must be decoded again begins.
@@ -211,8 +211,27 @@ void Scheduler::preempt_last(StepBatch* batch) {
   enqueue(std::move(victim));
 }
 
+StepBatch Scheduler::next_decodes(const StepBatch& under_way, FunctionRef<bool(const Sequence&)> ends) {
+  if (!waiting_.empty() && running() < limits_.max_sequences) return {};
+  StepBatch batch;
+  int64_t alive = 0, missing = 0;
+  for (const Chunk& chunk : under_way) {
+    if (chunk.sequence == nullptr) continue;
+    if (!chunk.decode || !chunk.last) return {};
+    ++alive;
+    if (ends(*chunk.sequence)) continue;
+    batch.push_back({chunk.sequence, chunk.begin + 1, 1, /*decode=*/true, /*last=*/true});
+    missing += chunk.sequence->table.missing(chunk.begin + 2);
+  }
+  if (alive != running() || missing > int64_t{allocator_->free_slabs()} + allocator_->idle_slabs()) return {};
+  for (const Chunk& chunk : batch)
+    VORTEX_CHECK(reserve(chunk.sequence, chunk.begin + chunk.count), "{} slabs were there", missing);
+  return batch;
+}
+
 void Scheduler::finish_step(const StepBatch& batch) {
   for (const Chunk& chunk : batch) {
+    if (chunk.sequence == nullptr) continue;
     Sequence& s = *chunk.sequence;
     if (!chunk.sparse && s.dense == s.computed) s.dense += chunk.count;
     s.computed += chunk.count;

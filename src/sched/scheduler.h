@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "kv/index/prefix_cache.h"
 #include "sched/sequence.h"
@@ -23,9 +24,10 @@ struct Limits {
   int64_t long_prompt = 0;       // prompts with more tokens to compute are paced beside decodes; 0: none are
 };
 
-/// One sequence's part of a step: tokens [sequence->computed, computed + count).
+/// One sequence's part of a step: tokens [begin, begin + count).
 struct Chunk {
-  Sequence* sequence = nullptr;
+  Sequence* sequence = nullptr;  // null: it was removed while the step was under way
+  int64_t begin = 0;
   int64_t count = 0;
   bool decode = false;  // one generated token: sparse attention may apply
   bool last = false;    // reaches the end of the sequence: its logits are wanted
@@ -62,6 +64,11 @@ class Scheduler {
   /// The next step, with slabs reserved for its tokens; empty when there is nothing to do. Of long prompts it takes at
   /// most `paced_tokens` in a step that also decodes. Call finish_step() before the next one.
   StepBatch next_step(int64_t paced_tokens = INT64_MAX);
+
+  /// The step after `under_way`, which was not finished yet: a token more of each of its sequences but those that
+  /// `ends` says end with it, with slabs reserved; the token itself is not known yet. Empty when anything else is to
+  /// be done first: a sequence to admit, a prompt, a token known already, slabs to be had from somebody.
+  StepBatch next_decodes(const StepBatch& under_way, FunctionRef<bool(const Sequence&)> ends);
 
   /// The batch was computed: advances `computed`. The caller has appended new tokens to sequences that continue.
   void finish_step(const StepBatch& batch);

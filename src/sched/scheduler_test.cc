@@ -38,6 +38,39 @@ TEST_F(SchedulerTest, DecodesComeFirstAndPromptsShareTheRest) {
   EXPECT_EQ(batch[1].count, 7);
 }
 
+TEST_F(SchedulerTest, DecodesAheadAreTheNextTokensOfThoseThatGoOn) {
+  start(100, {.max_sequences = 2, .max_batched_tokens = 16, .max_length = 100});
+  const auto second_ends = [](const Sequence& s) { return s.id == 2; };
+  for (uint64_t id = 1; id <= 2; ++id) add(id, 6);
+  StepBatch under_way = scheduler_->next_step();
+  EXPECT_TRUE(scheduler_->next_decodes(under_way, second_ends).empty()) << "prompts are under way";
+  finish(under_way);
+  under_way = scheduler_->next_step();
+  const StepBatch ahead = scheduler_->next_decodes(under_way, second_ends);
+  ASSERT_EQ(ahead.size(), 1u);
+  EXPECT_EQ(ahead[0].sequence->id, 1u);
+  EXPECT_EQ(ahead[0].begin, under_way[0].begin + 1);
+  EXPECT_GE(ahead[0].sequence->table.capacity_tokens(), ahead[0].begin + 1);
+  finish(under_way);
+  finish(ahead);
+  EXPECT_EQ(scheduler_->next_step()[0].begin, ahead[0].begin + 1);
+}
+
+TEST_F(SchedulerTest, NothingRunsAheadOfAnAdmissionOrWithoutSlabs) {
+  const auto none_ends = [](const Sequence&) { return false; };
+  start(2, {.max_sequences = 2, .max_batched_tokens = 16, .max_length = 100});
+  add(1, 6);
+  step();
+  const StepBatch last_slot = scheduler_->next_step();
+  EXPECT_EQ(last_slot[0].begin, 6);
+  EXPECT_EQ(scheduler_->next_decodes(last_slot, none_ends).size(), 1u);
+  finish(last_slot);
+  const StepBatch full = scheduler_->next_step();
+  EXPECT_TRUE(scheduler_->next_decodes(full, none_ends).empty()) << "a third slab is needed";
+  add(2, 6);
+  EXPECT_TRUE(scheduler_->next_decodes(last_slot, none_ends).empty()) << "somebody is to be admitted";
+}
+
 TEST_F(SchedulerTest, SequenceLimitHolds) {
   start(100, {.max_sequences = 2, .max_batched_tokens = 8, .max_length = 100});
   for (uint64_t id = 1; id <= 3; ++id) add(id, 1);

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace vortex {
@@ -42,8 +43,14 @@ class SequenceState {
     return layers_[static_cast<size_t>(index)];
   }
 
+  /// Where a device keeps all this in its own memory instead; freed with the state.
+  std::shared_ptr<void>& on_device() { return on_device_; }
+  /// By which other ranks know it; freed with the state.
+  std::shared_ptr<void>& on_ranks() { return on_ranks_; }
+
  private:
   std::vector<Layer> layers_;
+  std::shared_ptr<void> on_device_, on_ranks_;
 };
 
 }  // namespace vortex

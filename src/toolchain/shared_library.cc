@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -16,6 +17,12 @@ std::string demangled(const std::string& symbol) {
   const std::string out = status == 0 ? name : symbol;
   std::free(name);
   return out;
+}
+
+/// The program, or the module of another program that this code was linked into.
+std::filesystem::path own_file() {
+  Dl_info info;
+  return ::dladdr(reinterpret_cast<void*>(&own_file), &info) != 0 ? info.dli_fname : "";
 }
 
 /// The loader's message without the path that it begins with, its symbol in plain words.
@@ -41,5 +48,19 @@ Result<SharedLibrary> SharedLibrary::open(const std::filesystem::path& path) {
 }
 
 void* SharedLibrary::find(const char* symbol) const { return ::dlsym(handle_, symbol); }
+
+std::vector<std::filesystem::path> companion_places(const char* variable, const std::string& file_name) {
+  namespace fs = std::filesystem;
+  if (const char* named = std::getenv(variable); named != nullptr && *named != '\0') return {named};
+  std::vector<fs::path> places;
+  std::error_code ignored;
+  for (const fs::path& file : {fs::absolute(own_file(), ignored), fs::read_symlink("/proc/self/exe", ignored)}) {
+    const fs::path folder = file.parent_path();
+    const fs::path lib = folder.parent_path() / "lib";
+    for (const fs::path& place : {folder / file_name, lib / file_name, lib / "vortex" / file_name})
+      if (std::ranges::find(places, place) == places.end()) places.push_back(place);
+  }
+  return places;
+}
 
 }  // namespace vortex::toolchain

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 
@@ -24,5 +26,10 @@ class SharedLibrary {
   explicit SharedLibrary(void* handle) : handle_(handle) {}
   void* handle_;
 };
+
+/// Where a library that comes with the program may lie, best first: what the environment's `variable` names, alone,
+/// where it is set; else beside the code that asks and beside the program, and in the lib and lib/vortex folders next
+/// to each.
+std::vector<std::filesystem::path> companion_places(const char* variable, const std::string& file_name);
 
 }  // namespace vortex::toolchain

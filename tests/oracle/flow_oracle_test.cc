@@ -4,6 +4,7 @@
 #include <array>
 #include <limits>
 
+#include "agreement.h"
 #include "base/worker_pool.h"
 #include "flow/flow.h"
 #include "flow/ir/json.h"
@@ -46,17 +47,6 @@ WorldShape random_world(std::mt19937* random) {
 
 std::vector<float> middle_of(const std::vector<float>& scores, int bos) { return {scores.begin() + bos, scores.end()}; }
 
-/// Largest magnitude, 1 at least; NaN and infinity pass.
-double norm_of(const std::vector<float>& x) {
-  double norm = 1;
-  for (float v : x) norm = std::max(norm, std::abs(double{v}));
-  return norm;
-}
-
-bool is_finite(const std::vector<float>& x) {
-  return std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); });
-}
-
 struct Pair {
   std::unique_ptr<CompiledFlow> reference, fast;
 };
@@ -70,20 +60,6 @@ Pair compile_both(const Graph& graph, const WorldShape& shape, DType dtype, uint
     (kind == BackendKind::kCpu ? pair.fast : pair.reference) = std::move(*compiled);
   }
   return pair;
-}
-
-/// What a value may be off by, relative to the largest: float32 sums, and a rounding to `dtype` that falls the other
-/// way.
-double tolerance_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return 1e-4;
-    case DType::kF8E4M3:
-    case DType::kF8E5M2:
-      return 0.26;
-    default:
-      return code_bits(dtype) > 0 ? 2.0 : 0x1p-6;
-  }
 }
 
 /// Fields that the two backends wrote agree to rounding; in those of few bits a number now and then takes the next

@@ -7,24 +7,10 @@
 #include "base/worker_pool.h"
 #include "flow/flow.h"
 #include "flow/flow_testing.h"
-#include "vortex/flow.h"
+#include "probe_flow.h"
 
 namespace vortex::flow {
 namespace {
-
-using Ending = std::function<Score(const Tensor& a, const Tensor& b)>;
-
-/// Two fields of one number a page are the scores.
-struct Probe : Flow {
-  Ending ending;
-  explicit Probe(Ending end) : ending(std::move(end)) {}
-  Fields create_cache(const PageShape&) override { return {{"a", {1, 1, "float32"}}, {"b", {1, 1, "float32"}}}; }
-  void forward_cache(CacheScope& c) override {
-    c.fill("a", 0);
-    c.fill("b", 0);
-  }
-  Score forward_indexer(const Tensor&, IndexerScope& c) override { return ending(c.load("a"), c.load("b")); }
-};
 
 /// Numbers with many ties; now and then NaN and infinities.
 void fill_scores(World* world, uint32_t seed) {

@@ -135,6 +135,17 @@ def test_bench_latency_json(synthetic):
     assert {"cpu", "threads", "memory_bytes"} <= set(result["machine"])
 
 
+def test_bench_throughput_json():
+    sizes = ["--num-prompts", "5", "--input-len", "40", "--output-len", "8"]
+    result = vortex_json("bench", "throughput", "--model", MODEL, "--device", "cpu", *sizes)
+    assert (result["num_prompts"], result["input_len"], result["output_len"]) == (5, 40, 8)
+    assert result["requests_per_s"] == pytest.approx(5 / result["elapsed_s"])
+    assert result["output_tokens_per_s"] == pytest.approx(40 / result["elapsed_s"])
+    assert result["total_tokens_per_s"] == pytest.approx(240 / result["elapsed_s"])
+    assert result["device"] == "cpu" and result["preemptions"] == 0
+    assert_shape(result["sparsity"], SPARSITY)
+
+
 def test_eval_recall_json():
     options = ["--tasks", "niah_needles,niah_single", "--limit", "2", "--quiet"]
     result = vortex_json("eval", "recall", "--model", MODEL, "--data", RECALL_4096, *options)

@@ -5,20 +5,28 @@
 namespace vortex::testing {
 
 DecoderRig::DecoderRig(const std::string& model_path, RigBackend backend, DType kv_dtype, int page_tokens,
-                       int64_t max_tokens, std::optional<DType> quantize) {
+                       int64_t max_tokens, std::optional<DType> quantize, comm::Communicator* ranks,
+                       std::span<const FieldSpec> flow_fields) {
   files_ = ModelFiles::open(model_path).value();
+  if (ranks != nullptr) {
+    VORTEX_CHECK(files_->split(ranks->rank(), ranks->size()).ok());
+    group_ = std::make_unique<model::RankGroup>(ranks, *files_);
+  }
   const bool reference = backend == RigBackend::kReference;
   dense_ = reference ? kernels::make_ref_dense_ops() : kernels::make_cpu_dense_ops(&pool_);
   attention_ = reference ? attention::make_ref_attention_ops() : attention::make_cpu_attention_ops(&pool_);
   std::optional<model::Quantization> quantization;
   if (quantize) quantization = {*quantize, &pool_};
-  decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get()}, quantization).value();
+  decoder_ = model::Decoder::load(*files_, {dense_.get(), attention_.get(), group_.get()}, quantization).value();
   device_ = device::make_cpu_device();
+  runner_ = std::make_unique<model::CpuRunner>(decoder_.get(), attention_.get(), device_.get(), kv_dtype, group_.get());
   kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = page_tokens, .page_tokens = page_tokens};
   layout.layer_fields.assign(static_cast<size_t>(config().layers), model::kv_fields(config(), page_tokens, kv_dtype));
+  for (auto& fields : layout.layer_fields) fields.insert(fields.end(), flow_fields.begin(), flow_fields.end());
   const auto slabs = static_cast<int32_t>(max_tokens / page_tokens);
   store_ = kv::KvStore::create(layout, slabs, device_.get()).value();
   for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
+  VORTEX_CHECK(runner_->prepare({}, views_, {}).ok());
   allocator_ = std::make_unique<kv::SlabAllocator>(slabs);
   table_ = std::make_unique<kv::SequenceTable>(allocator_.get(), page_tokens);
 }
@@ -32,6 +40,13 @@ std::vector<float> DecoderRig::decode(int32_t id) { return run({&id, 1}, 1, /*de
 void DecoderRig::restart() {
   table_->clear();
   length_ = 0;
+}
+
+void DecoderRig::select_by(flow::CompiledFlow* flow, int32_t budget, model::SelectionHook* hook) {
+  const model::Sparsity sparsity{flow, std::vector<bool>(static_cast<size_t>(config().layers), true)};
+  VORTEX_CHECK(runner_->prepare({}, views_, sparsity).ok());
+  budget_ = budget;
+  hook_ = hook;
 }
 
 void DecoderRig::watch(const std::atomic<int64_t>* counter, int64_t* grown) {
@@ -52,12 +67,15 @@ std::vector<std::vector<float>> DecoderRig::run(std::span<const int32_t> ids, in
     const auto page = views_[0].page_tokens;
     const auto tokens = static_cast<int32_t>(length_ + 1), pages = (tokens + page - 1) / page;
     batch.decodes = 1;
-    batch.plan.sequences.push_back({table_->slabs(), tokens, pages, pages, pages, tokens - (pages - 1) * page});
+    const int32_t selected = budget_ > 0 ? std::min(budget_, pages) : pages;
+    batch.plan.sequences.push_back({table_->slabs(), tokens, pages, selected, selected, tokens - (pages - 1) * page});
   }
   const auto vocab = static_cast<size_t>(config().vocab_size);
   std::vector<float> logits(static_cast<size_t>(wanted) * vocab);
   const int64_t before = counter_ == nullptr ? 0 : counter_->load();
-  VORTEX_CHECK(decoder_->forward(batch, views_, {}, logits.data()).failures.empty());
+  VORTEX_CHECK(runner_->launch(batch, hook_).ok());
+  const auto result = runner_->finish(logits.data());
+  VORTEX_CHECK(result.ok() && (*result)->failures.empty());
   if (counter_ != nullptr) *grown_ += counter_->load() - before;
   length_ += count;
   std::vector<std::vector<float>> rows;

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
-from vortex import _native
+from vortex import _native, rank
 from vortex.config import VortexConfig
 from vortex.engine.explanation import Explanation, to_explanation
 from vortex.engine.info import EngineInfo
@@ -51,7 +51,8 @@ class Engine:
         flat, rest = split_flat(keywords)
         config = read_vortex(vortex, flat)
         settings = to_settings(rest)
-        self._native = _native.Engine(os.fspath(model_path), settings, config.to_json() if config else None, offline)
+        vortex_json = config.to_json() if config else None
+        self._native = _native.Engine(os.fspath(model_path), settings, vortex_json, offline, rank.command())
         self._close = weakref.finalize(self, self._native.close)
         self._info = EngineInfo.from_native(self._native.info)
 

@@ -1,5 +1,7 @@
 #include <sys/mman.h>
 
+#include <cstring>
+
 #include "device/device.h"
 
 namespace vortex::device {
@@ -29,6 +31,11 @@ class CpuDevice final : public Device {
     // Long contexts want few TLB misses; a small pool would only waste the tail of each large page.
     if (bytes >= kHugePageThreshold) madvise(data, static_cast<size_t>(bytes), MADV_HUGEPAGE);
     return std::unique_ptr<Buffer>(std::make_unique<MappedBuffer>(static_cast<std::byte*>(data), bytes));
+  }
+
+  Status clear(std::byte* data, int64_t bytes) override {
+    std::memset(data, 0, static_cast<size_t>(bytes));
+    return {};
   }
 };
 

@@ -1,7 +1,5 @@
 #include "kv/store/kv_store.h"
 
-#include <cstring>
-
 namespace vortex::kv {
 
 int64_t KvLayout::slab_bytes() const {
@@ -17,6 +15,7 @@ Result<std::unique_ptr<KvStore>> KvStore::create(const KvLayout& layout, int32_t
   const int64_t pages = int64_t{slabs} * layout.kv_heads * (layout.slab_tokens / layout.page_tokens);
   VORTEX_CHECK(pages > 0 && pages <= INT32_MAX, "{} pages", pages);
   std::unique_ptr<KvStore> store(new KvStore);
+  store->device_ = device;
   store->layout_ = layout;
   for (const auto& fields : layout.layer_fields) {
     auto& views = store->fields_.emplace_back();
@@ -34,11 +33,12 @@ Result<std::unique_ptr<KvStore>> KvStore::create(const KvLayout& layout, int32_t
 }
 
 /// The pages of a slab lie one after the other in every field.
-void KvStore::erase(SlabId slab) {
+Status KvStore::erase(SlabId slab) {
   const int64_t pages = int64_t{layout_.kv_heads} * (layout_.slab_tokens / layout_.page_tokens);
   for (const auto& views : fields_)
     for (const FieldView& field : views)
-      std::memset(field.base + slab * pages * field.page_bytes, 0, static_cast<size_t>(pages * field.page_bytes));
+      VORTEX_RETURN_IF_ERROR(device_->clear(field.base + slab * pages * field.page_bytes, pages * field.page_bytes));
+  return {};
 }
 
 }  // namespace vortex::kv

@@ -24,7 +24,7 @@ struct KvLayout {
 
 class KvStore {
  public:
-  /// Room for `slabs` slabs, one buffer a layer and field; zero-filled.
+  /// Room for `slabs` slabs, one buffer a layer and field; zero-filled. `device` must outlive it.
   static Result<std::unique_ptr<KvStore>> create(const KvLayout& layout, int32_t slabs, device::Device* device);
 
   /// Valid as long as the store.
@@ -33,11 +33,12 @@ class KvStore {
   int64_t bytes() const { return bytes_; }
 
   /// Overwrites a slab, all layers and fields: what it holds must not be met again.
-  void erase(SlabId slab);
+  Status erase(SlabId slab);
 
  private:
   KvStore() = default;
 
+  device::Device* device_ = nullptr;
   KvLayout layout_;
   int64_t bytes_ = 0;
   std::vector<std::unique_ptr<device::Buffer>> buffers_;

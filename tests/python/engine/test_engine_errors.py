@@ -47,7 +47,7 @@ def test_keywords_that_are_none(keywords, parts):
         ({"dtype": "float8"}, ConfigurationError, ["dtype", "float8", "bfloat16"]),
         ({"context_length": -5}, ConfigurationError, ["context_length", "-5"]),
         ({"max_running_requests": 10**30}, ConfigurationError, ["max_num_seqs"]),
-        ({"tp_size": 2}, UnsupportedError, ["tensor_parallel_size: ", "one device"]),
+        ({"tp_size": 3}, UnsupportedError, ["tensor_parallel_size: 3 ranks", "2 kv heads"]),
         ({"device": "cuda"}, UnsupportedError, ["device: ", "use device cpu or auto"]),
         ({"quantization": "fp8"}, UnsupportedError, ["quantization", "'fp8'"]),
         ({"speculative_algorithm": "EAGLE"}, UnsupportedError, ["speculative_algorithm"]),
