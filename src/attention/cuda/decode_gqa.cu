@@ -3,6 +3,7 @@
 // the short one.
 #include "attention/cuda/decode_element.cuh"
 #include "attention/cuda/merge.cuh"
+#include "device/cuda/launch.cuh"
 
 namespace vortex::cuda {
 namespace {
@@ -103,18 +104,13 @@ struct Decoder {
     for (int c = 0; c < 2 * kTile * kStoredChunks / 32; ++c) {
       const int at = c * 32 + lane, row = at / kStoredChunks, chunk = at % kStoredChunks;
       uint32_t codes[4];
-      asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
-                   : "=r"(codes[0]), "=r"(codes[1]), "=r"(codes[2]), "=r"(codes[3])
-                   : "r"(from + at * 16)
-                   : "memory");
+      load_shared(codes, from + at * 16);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const uint2 low = widen(codes[2 * half]), high = widen(codes[2 * half + 1]);
         const uint32_t to = shared + kStages * kStageBytes + row / kTile * kFieldBytes +
                             swizzled<kChunks>(row % kTile, 2 * chunk + half);
-        asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(low.x), "r"(low.y), "r"(high.x),
-                     "r"(high.y)
-                     : "memory");
+        store_shared(to, {low.x, low.y, high.x, high.y});
       }
     }
     __syncwarp();
@@ -237,7 +233,7 @@ __device__ void write_piece(const DecodeArguments& a, const Piece& p, const unsi
 template <class Element, int kDim, int kEights, int kStages>
 __global__ void __launch_bounds__(kThreads, 2) gqa_decode_kernel(DecodeArguments a) {
   using D = Decoder<Element, kDim, kEights, kStages>;
-  extern __shared__ __align__(128) unsigned char memory[];
+  auto* const memory = dynamic_shared<unsigned char>();
   __shared__ float2 stats[kWarps][D::kHeads];
   __shared__ int word;
   const int total = *a.work.total;
@@ -257,10 +253,8 @@ __global__ void __launch_bounds__(kThreads, 2) gqa_decode_kernel(DecodeArguments
 template <class Element, int kDim, int kEights, int kStages>
 void launch(const DecodeArguments& a, int slots, cudaStream_t stream) {
   constexpr int kBytes = Decoder<Element, kDim, kEights, kStages>::kSharedBytes;
-  const auto kernel = gqa_decode_kernel<Element, kDim, kEights, kStages>;
-  VORTEX_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
-  kernel<<<slots, kThreads, kBytes, stream>>>(a);
-  check_launch("gqa_decode_kernel");
+  launch_kernel("gqa_decode_kernel", gqa_decode_kernel<Element, kDim, kEights, kStages>,
+                {slots, kThreads, stream, kBytes}, a);
 }
 
 template <int kDim, int kStages>

@@ -3,6 +3,8 @@
 #include <cuda_fp8.h>
 
 #include "attention/cuda/decode_arguments.h"
+#include "device/cuda/launch.cuh"
+#include "device/cuda/ptx.cuh"
 
 namespace vortex::cuda {
 namespace {
@@ -50,7 +52,7 @@ __device__ float block_reduce(float value, bool want_max, float* scratch) {
 template <class Element, class Tokens>
 __device__ void attend(const AttentionLayer& layer, const Tokens& tokens, int begin, int end, const __nv_bfloat16* q,
                        const float* sink, __nv_bfloat16* out) {
-  extern __shared__ float shared[];
+  auto* const shared = dynamic_shared<float>();
   __shared__ float scores[kThreads], scratch[kWarps];
   float* query = shared;
   float* sums = shared + layer.head_dim;
@@ -115,8 +117,8 @@ __global__ void __launch_bounds__(kThreads)
                   layer.sinks != nullptr ? layer.sinks + head : nullptr, out + at * layer.value_dim);
 }
 
-size_t shared_bytes(const AttentionLayer& layer) {
-  return static_cast<size_t>(layer.head_dim + layer.value_dim) * sizeof(float);
+int shared_bytes(const AttentionLayer& layer) {
+  return (layer.head_dim + layer.value_dim) * static_cast<int>(sizeof(float));
 }
 
 }  // namespace
@@ -124,10 +126,11 @@ size_t shared_bytes(const AttentionLayer& layer) {
 void decode_generic(const DecodeArguments& a, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(a.step.decodes * a.step.kv_heads), static_cast<unsigned>(a.layer.group));
   if (a.layer.kv_dtype == DType::kBF16)
-    generic_decode_kernel<__nv_bfloat16><<<grid, kThreads, shared_bytes(a.layer), stream>>>(a);
+    launch_kernel("generic_decode_kernel", generic_decode_kernel<__nv_bfloat16>,
+                  {grid, kThreads, stream, shared_bytes(a.layer)}, a);
   else
-    generic_decode_kernel<__nv_fp8_e4m3><<<grid, kThreads, shared_bytes(a.layer), stream>>>(a);
-  check_launch("generic_decode_kernel");
+    launch_kernel("generic_decode_kernel", generic_decode_kernel<__nv_fp8_e4m3>,
+                  {grid, kThreads, stream, shared_bytes(a.layer)}, a);
 }
 
 void prefill_generic(const AttentionLayer& layer, const StepView& step, const PrefillSlice* slices, int count,
@@ -135,10 +138,11 @@ void prefill_generic(const AttentionLayer& layer, const StepView& step, const Pr
   const dim3 grid(static_cast<unsigned>(most_tokens), static_cast<unsigned>(step.kv_heads * layer.group),
                   static_cast<unsigned>(count));
   if (layer.kv_dtype == DType::kBF16)
-    generic_prefill_kernel<__nv_bfloat16><<<grid, kThreads, shared_bytes(layer), stream>>>(layer, step, slices, q, out);
+    launch_kernel("generic_prefill_kernel", generic_prefill_kernel<__nv_bfloat16>,
+                  {grid, kThreads, stream, shared_bytes(layer)}, layer, step, slices, q, out);
   else
-    generic_prefill_kernel<__nv_fp8_e4m3><<<grid, kThreads, shared_bytes(layer), stream>>>(layer, step, slices, q, out);
-  check_launch("generic_prefill_kernel");
+    launch_kernel("generic_prefill_kernel", generic_prefill_kernel<__nv_fp8_e4m3>,
+                  {grid, kThreads, stream, shared_bytes(layer)}, layer, step, slices, q, out);
 }
 
 }  // namespace vortex::cuda

@@ -4,6 +4,7 @@
 
 #include "attention/cuda/latent_tile.cuh"
 #include "attention/cuda/merge.cuh"
+#include "device/cuda/launch.cuh"
 
 namespace vortex::cuda {
 namespace {
@@ -37,7 +38,7 @@ __device__ void write_piece(Tile& tile, const DecodeArguments& a, const Piece& p
 /// Items are (piece, block of heads) pairs, so that the blocks that read the same pages do so together.
 template <class Tile>
 __global__ void __launch_bounds__(kLatentThreads, 1) latent_decode_kernel(DecodeArguments a, int blocks) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  auto* const memory = dynamic_shared<unsigned char>();
   __shared__ int word;
   const int items = *a.work.total * blocks;
   Tile tile(memory);
@@ -68,7 +69,7 @@ struct PrefillArguments {
 
 template <class Tile>
 __global__ void __launch_bounds__(kLatentThreads, 1) latent_prefill_kernel(PrefillArguments a) {
-  extern __shared__ __align__(128) unsigned char memory[];
+  auto* const memory = dynamic_shared<unsigned char>();
   const PrefillSlice slice = a.slices[blockIdx.y];
   const int group = a.layer.group, pairs = slice.count * group;
   // Late tokens see most: they start first.
@@ -95,23 +96,20 @@ bool takes(const AttentionLayer& layer, const StepView& step) {
 }
 
 /// False where a block cannot have that much shared memory.
-template <class Kernel>
-bool reserve(Kernel kernel, int bytes) {
+bool fits(int bytes) {
   int device = 0, most = 0;
   VORTEX_CUDA_CHECK(cudaGetDevice(&device));
   VORTEX_CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  if (bytes + 256 > most) return false;
-  VORTEX_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
-  return true;
+  return bytes + 256 <= most;
 }
 
 template <class Tile>
 bool launch_decode(const DecodeArguments& a, int slots, cudaStream_t stream) {
   constexpr int kBytes = Tile::kSharedBytes;
-  if (!reserve(latent_decode_kernel<Tile>, kBytes)) return false;
+  if (!fits(kBytes)) return false;
   const int blocks = (a.layer.group + kMostHeads - 1) / kMostHeads;
-  latent_decode_kernel<Tile><<<slots * blocks, kLatentThreads, kBytes, stream>>>(a, blocks);
-  check_launch("latent_decode_kernel");
+  launch_kernel("latent_decode_kernel", latent_decode_kernel<Tile>, {slots * blocks, kLatentThreads, stream, kBytes}, a,
+                blocks);
   return true;
 }
 
@@ -129,11 +127,11 @@ bool prefill_latent(const AttentionLayer& layer, const StepView& step, const Pre
                     int32_t most_tokens, const __nv_bfloat16* q, __nv_bfloat16* out, cudaStream_t stream) {
   using Tile = ManyQueries;
   if (!takes(layer, step) || layer.window > 0 || layer.sinks != nullptr) return false;
-  if (!reserve(latent_prefill_kernel<Tile>, Tile::kSharedBytes)) return false;
+  if (!fits(Tile::kSharedBytes)) return false;
   const dim3 grid(static_cast<unsigned>((int64_t{most_tokens} * layer.group + Tile::kColumns - 1) / Tile::kColumns),
                   static_cast<unsigned>(count));
-  latent_prefill_kernel<Tile><<<grid, kLatentThreads, Tile::kSharedBytes, stream>>>({layer, step, slices, q, out});
-  check_launch("latent_prefill_kernel");
+  launch_kernel("latent_prefill_kernel", latent_prefill_kernel<Tile>,
+                {grid, kLatentThreads, stream, Tile::kSharedBytes}, {layer, step, slices, q, out});
   return true;
 }
 

@@ -167,7 +167,7 @@ struct LatentTile {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const uint32_t at = weights + swizzled<kEights>(tokens0 + h * 8 + lane / 4, eight0 + n) + lane % 4 * 4;
-        asm volatile("st.shared.u32 [%0], %1;" ::"r"(at), "r"(pack(s[n][2 * h], s[n][2 * h + 1])) : "memory");
+        store_shared(at, pack(s[n][2 * h], s[n][2 * h + 1]));
       }
     }
   }

@@ -1,4 +1,5 @@
 #include "attention/cuda/plan_step.h"
+#include "device/cuda/launch.cuh"
 
 namespace vortex::cuda {
 namespace {
@@ -165,8 +166,8 @@ __global__ void __launch_bounds__(kThreads) plan_kernel(Arguments a) {
 
 void plan_lists(const StepView& step, const StepLists& lists, const PlanShape& shape, cudaStream_t stream) {
   if (step.decodes == 0) return;
-  plan_kernel<<<step.decodes * step.kv_heads + kKinds, kThreads, 0, stream>>>({step, lists, shape});
-  check_launch("plan_kernel");
+  launch_kernel("plan_kernel", plan_kernel, {step.decodes * step.kv_heads + kKinds, kThreads, stream},
+                {step, lists, shape});
 }
 
 }  // namespace vortex::cuda

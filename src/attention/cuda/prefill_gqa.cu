@@ -2,6 +2,7 @@
 // and values through shared memory, so that what a group shares is read once. Sums and weights stay in registers.
 #include "attention/cuda/decode_arguments.h"
 #include "attention/cuda/mma.cuh"
+#include "device/cuda/launch.cuh"
 
 namespace vortex::cuda {
 namespace {
@@ -258,7 +259,7 @@ struct Prefill {
 template <int kDim, int kTall>
 __global__ void __launch_bounds__(kThreads) gqa_prefill_kernel(Arguments a) {
   using P = Prefill<kDim, kTall>;
-  extern __shared__ __align__(128) unsigned char memory[];
+  auto* const memory = dynamic_shared<unsigned char>();
   const PrefillSlice slice = a.slices[blockIdx.z];
   // Late tokens see most: they start first.
   const int row0 = static_cast<int>(gridDim.x - 1 - blockIdx.x) * P::kRows;
@@ -271,12 +272,9 @@ __global__ void __launch_bounds__(kThreads) gqa_prefill_kernel(Arguments a) {
 template <int kDim, int kTall>
 void launch(const Arguments& a, int count, int32_t most_tokens, cudaStream_t stream) {
   using P = Prefill<kDim, kTall>;
-  const auto kernel = gqa_prefill_kernel<kDim, kTall>;
-  VORTEX_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, P::kSharedBytes));
   const dim3 grid(static_cast<unsigned>((most_tokens * a.layer.group + P::kRows - 1) / P::kRows),
                   static_cast<unsigned>(a.step.kv_heads), static_cast<unsigned>(count));
-  kernel<<<grid, kThreads, P::kSharedBytes, stream>>>(a);
-  check_launch("gqa_prefill_kernel");
+  launch_kernel("gqa_prefill_kernel", gqa_prefill_kernel<kDim, kTall>, {grid, kThreads, stream, P::kSharedBytes}, a);
 }
 
 }  // namespace

@@ -28,9 +28,6 @@ class Failure final : public std::exception {
 /// else kUnavailable.
 void check(cudaError_t status, const char* what);
 
-/// After a launch of `kernel`: throws when it could not start. A fault while it runs shows at the next wait.
-inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
-
 /// Throws what a library other than the runtime reported.
 [[noreturn]] void fail(const char* library, const std::string& message);
 

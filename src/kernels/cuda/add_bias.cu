@@ -1,4 +1,4 @@
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/add_bias.h"
 
 namespace vortex::cuda {
@@ -18,8 +18,8 @@ template <class T>
 void launch(const GemmCall& call, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((call.rows + kThreads - 1) / kThreads), static_cast<unsigned>(call.tokens),
                   static_cast<unsigned>(call.batch));
-  add_bias_kernel<<<grid, kThreads, 0, stream>>>(static_cast<T*>(call.y), call.y_ld, call.y_step, call.bias, call.rows);
-  check_launch("add_bias");
+  launch_kernel("add_bias_kernel", add_bias_kernel<T>, {grid, kThreads, stream}, static_cast<T*>(call.y), call.y_ld,
+                call.y_step, call.bias, call.rows);
 }
 
 }  // namespace

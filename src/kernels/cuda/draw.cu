@@ -1,5 +1,5 @@
 // The largest logit of each row, found by several blocks; rows with a temperature go on from it.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/draw.h"
 #include "kernels/cuda/draw_keys.cuh"
 
@@ -115,10 +115,9 @@ void DrawScratch::run(const float* logits, const DrawRow* draws, int rows, int v
                  tokens};
   const dim3 grid(static_cast<unsigned>(ceil_div(vocab, part)), static_cast<unsigned>(rows));
   if (vocab % 4 == 0 && reinterpret_cast<uintptr_t>(logits) % sizeof(float4) == 0)
-    best_kernel<4><<<grid, kThreads, 0, stream>>>(all);
+    launch_kernel("best_kernel", best_kernel<4>, {grid, kThreads, stream}, all);
   else
-    best_kernel<1><<<grid, kThreads, 0, stream>>>(all);
-  check_launch("best_kernel");
+    launch_kernel("best_kernel", best_kernel<1>, {grid, kThreads, stream}, all);
   draw_by_temperature(logits, draws, all.best, rows, vocab, tokens, stream);
 }
 

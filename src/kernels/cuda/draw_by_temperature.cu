@@ -1,6 +1,6 @@
 // One block draws from one row. What top-k and top-p keep is a prefix of the tokens ordered by key, so each is a least
 // key, found digit by digit from histograms. Weights are integers: their sums do not depend on an order.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/draw_keys.cuh"
 
 namespace vortex::cuda {
@@ -208,8 +208,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void draw_by_temperature(const float* logits, const DrawRow* draws, const Key* best, int rows, int vocab,
                          int32_t* tokens, cudaStream_t stream) {
-  draw_kernel<<<static_cast<unsigned>(rows), kThreads, 0, stream>>>(logits, draws, best, vocab, tokens);
-  check_launch("draw_kernel");
+  launch_kernel("draw_kernel", draw_kernel, {static_cast<unsigned>(rows), kThreads, stream}, logits, draws, best, vocab,
+                tokens);
 }
 
 }  // namespace vortex::cuda

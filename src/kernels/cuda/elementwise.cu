@@ -1,5 +1,5 @@
 // Embeddings and gates.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/dense.h"
 #include "kernels/cuda/device_math.cuh"
 
@@ -60,10 +60,11 @@ void embed(const bf16* table, const int32_t* ids, const int32_t* draw_of, const 
   if (tokens == 0) return;
   const Ids all{ids, draw_of, drawn};
   if (hidden % 4 == 0 && aligned(table, out))
-    embed_kernel<4><<<grid_of(hidden, 4, tokens), kThreads, 0, stream>>>(table, all, hidden, scale, out);
+    launch_kernel("embed_kernel", embed_kernel<4>, {grid_of(hidden, 4, tokens), kThreads, stream}, table, all, hidden,
+                  scale, out);
   else
-    embed_kernel<1><<<grid_of(hidden, 1, tokens), kThreads, 0, stream>>>(table, all, hidden, scale, out);
-  check_launch("embed");
+    launch_kernel("embed_kernel", embed_kernel<1>, {grid_of(hidden, 1, tokens), kThreads, stream}, table, all, hidden,
+                  scale, out);
 }
 
 void gate_mul(kernels::Gating gating, const bf16* gate_up, int64_t tokens, int64_t inner, bf16* out,
@@ -71,11 +72,12 @@ void gate_mul(kernels::Gating gating, const bf16* gate_up, int64_t tokens, int64
   if (tokens == 0) return;
   with_gating(gating, [&]<kernels::Gating G>() {
     if (inner % 8 == 0 && aligned(gate_up, out))
-      gate_mul_kernel<G, 8><<<grid_of(inner, 8, tokens), kThreads, 0, stream>>>(gate_up, inner, out);
+      launch_kernel("gate_mul_kernel", gate_mul_kernel<G, 8>, {grid_of(inner, 8, tokens), kThreads, stream}, gate_up,
+                    inner, out);
     else
-      gate_mul_kernel<G, 1><<<grid_of(inner, 1, tokens), kThreads, 0, stream>>>(gate_up, inner, out);
+      launch_kernel("gate_mul_kernel", gate_mul_kernel<G, 1>, {grid_of(inner, 1, tokens), kThreads, stream}, gate_up,
+                    inner, out);
   });
-  check_launch("gate_mul");
 }
 
 }  // namespace vortex::cuda

@@ -1,5 +1,5 @@
 // Latent attention between projections and cache: a warp for the stored row of a token and for each of its heads.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/dense.h"
 #include "kernels/cuda/rope.cuh"
 
@@ -72,9 +72,9 @@ void latent_rope_store(const bf16* kv_a, const bf16* q, const LatentShape& shape
   const Inputs inputs{kv_a, q, shape, step, tokens, latent, q_absorbed};
   with_stored_type(kv_dtype, [&]<class Stored>(Stored) {
     const auto blocks = static_cast<unsigned>(ceil_div<int64_t>(items, kWarps));
-    latent_rope_store_kernel<Stored><<<blocks, kWarps * kWarp, 0, stream>>>(inputs);
+    launch_kernel("latent_rope_store_kernel", latent_rope_store_kernel<Stored>, {blocks, kWarps * kWarp, stream},
+                  inputs);
   });
-  check_launch("latent_rope_store");
 }
 
 }  // namespace vortex::cuda

@@ -1,4 +1,4 @@
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/moe.h"
 #include "kernels/cuda/moe_parts.h"
@@ -30,8 +30,7 @@ template <int Width>
 void launch_combine(const Routing& routing, int per_token, int64_t tokens, int64_t hidden, const bf16* x, float* out,
                     cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(ceil_div<int64_t>(hidden, kThreads * Width)), static_cast<unsigned>(tokens));
-  combine_kernel<Width><<<grid, kThreads, 0, stream>>>(routing, per_token, hidden, x, out);
-  check_launch("combine_experts");
+  launch_kernel("combine_kernel", combine_kernel<Width>, {grid, kThreads, stream}, routing, per_token, hidden, x, out);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Products of each expert's weights with the tokens sorted to it. A block takes 128 rows of one expert's weights, which
 // are the rows of the tensor cores' tiles since tokens are few, and walks over tiles of the expert's tokens.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
+#include "device/cuda/ptx.cuh"
 #include "kernels/cuda/device_math.cuh"
-#include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/moe_parts.h"
 
 namespace vortex::cuda {
@@ -182,7 +182,6 @@ __device__ void write(const Product& product, const Tile& tile, int first_place,
 /// Blocks: [tiles of rows, experts, slices of an expert's tokens].
 template <bool Gated, kernels::Gating G, int Tokens>
 __global__ void __launch_bounds__(kThreads) product_kernel(Product product) {
-  extern __shared__ __align__(128) unsigned char memory[];
   const int expert = static_cast<int>(blockIdx.y);
   const int end = product.offsets[expert + 1];
   int place = product.offsets[expert] + static_cast<int>(blockIdx.z) * Tokens;
@@ -191,7 +190,7 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Product product) {
                   int64_t{blockIdx.x} * (Gated ? kRows / 2 : kRows), place, end};
   for (; place < end; place += static_cast<int>(gridDim.z) * Tokens) {
     Sums<Tokens> sums = {};
-    multiply<Gated, Tokens>(product, tile, place, shared_address(memory), sums);
+    multiply<Gated, Tokens>(product, tile, place, shared_address(dynamic_shared<unsigned char>()), sums);
     write<Gated, G, Tokens>(product, tile, place, sums);
   }
 }
@@ -199,14 +198,10 @@ __global__ void __launch_bounds__(kThreads) product_kernel(Product product) {
 template <bool Gated, kernels::Gating G, int Tokens>
 void launch(const Product& product, int experts, int64_t pairs, cudaStream_t stream) {
   constexpr auto kBytes = static_cast<int>(kStages * Loader<Gated, Tokens>::kStageBytes);
-  static const cudaError_t ready =
-      cudaFuncSetAttribute(product_kernel<Gated, G, Tokens>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-  VORTEX_CUDA_CHECK(ready);
   const int64_t row_tiles = ceil_div<int64_t>(product.out_rows, Gated ? kRows / 2 : kRows);
   const int64_t slices = std::clamp<int64_t>(2 * pairs / experts / Tokens, 1, 64);
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(experts), static_cast<unsigned>(slices));
-  product_kernel<Gated, G, Tokens><<<grid, kThreads, kBytes, stream>>>(product);
-  check_launch("expert_product");
+  launch_kernel("product_kernel", product_kernel<Gated, G, Tokens>, {grid, kThreads, stream, kBytes}, product);
 }
 
 /// Few tokens an expert: small tiles, more stages of weights in a multiprocessor.

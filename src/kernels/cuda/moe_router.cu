@@ -1,7 +1,8 @@
 // Router of a mixture of experts: blocks multiply tiles of tokens and experts, then a warp chooses for a token.
 #include <limits>
 
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
+#include "device/cuda/ptx.cuh"
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/moe_parts.h"
 
@@ -160,7 +161,7 @@ __device__ float weigh(const RouterShape& shape, const float* logits, const Toke
 }
 
 __global__ void choose_kernel(RouterShape shape, const float* all_logits, int64_t tokens, Routing routing) {
-  extern __shared__ unsigned char memory[];
+  auto* const memory = dynamic_shared<unsigned char>();
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int64_t t = int64_t{blockIdx.x} * kChoosers + warp;
   if (t >= tokens) return;
@@ -192,18 +193,17 @@ void router_logits(const float* router, const float* x, const float* bias, int64
   const Logits in{router, x, bias, tokens, experts, hidden, logits};
   const auto pointers = reinterpret_cast<uintptr_t>(router) | reinterpret_cast<uintptr_t>(x);
   if (hidden % 4 == 0 && pointers % sizeof(float4) == 0)
-    logits_kernel<4><<<grid, kWarps * kWarp, 0, stream>>>(in);
+    launch_kernel("logits_kernel", logits_kernel<4>, {grid, kWarps * kWarp, stream}, in);
   else
-    logits_kernel<1><<<grid, kWarps * kWarp, 0, stream>>>(in);
-  check_launch("router_logits");
+    launch_kernel("logits_kernel", logits_kernel<1>, {grid, kWarps * kWarp, stream}, in);
 }
 
 void choose_experts(const RouterShape& shape, const float* logits, int64_t tokens, const Routing& routing,
                     cudaStream_t stream) {
   if (shape.experts > kMaxExperts || shape.per_token > kMaxPerToken) fail("moe", "too many experts");
   const auto blocks = static_cast<unsigned>(ceil_div<int64_t>(tokens, kChoosers));
-  choose_kernel<<<blocks, kChoosers * kWarp, kChoosers * sizeof(Token), stream>>>(shape, logits, tokens, routing);
-  check_launch("choose_experts");
+  launch_kernel("choose_kernel", choose_kernel, {blocks, kChoosers * kWarp, stream, kChoosers * sizeof(Token)}, shape,
+                logits, tokens, routing);
 }
 
 }  // namespace vortex::cuda

@@ -1,6 +1,6 @@
 // Pairs of token and expert sorted by expert, without atomics: one block an expert looks at all pairs, counts those of
 // lower experts and places its own in order.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/moe_parts.h"
 
@@ -53,8 +53,8 @@ __global__ void sort_kernel(Routing routing, int pairs, int experts) {
 }  // namespace
 
 void sort_by_expert(const Routing& routing, int64_t pairs, int experts, cudaStream_t stream) {
-  sort_kernel<<<static_cast<unsigned>(experts), kThreads, 0, stream>>>(routing, static_cast<int>(pairs), experts);
-  check_launch("sort_by_expert");
+  launch_kernel("sort_kernel", sort_kernel, {static_cast<unsigned>(experts), kThreads, stream}, routing,
+                static_cast<int>(pairs), experts);
 }
 
 }  // namespace vortex::cuda

@@ -1,6 +1,6 @@
 // From the projections of a layer to queries and to rows of pages: a warp a head of a token, which is in shared memory
 // between its norm and its rotation.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/dense.h"
 #include "kernels/cuda/rope.cuh"
 
@@ -104,9 +104,8 @@ void norm_rope_store(const bf16* qkv, const QkvShape& shape, const StepView& ste
   const Inputs inputs{qkv, shape, step, tokens, k, v, q};
   with_stored_type(kv_dtype, [&]<class Stored>(Stored) {
     const auto blocks = static_cast<unsigned>(ceil_div<int64_t>(items, kWarps));
-    norm_rope_store_kernel<Stored><<<blocks, kWarps * kWarp, 0, stream>>>(inputs);
+    launch_kernel("norm_rope_store_kernel", norm_rope_store_kernel<Stored>, {blocks, kWarps * kWarp, stream}, inputs);
   });
-  check_launch("norm_rope_store");
 }
 
 }  // namespace vortex::cuda

@@ -1,4 +1,4 @@
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/quantize_rows.h"
 
@@ -43,8 +43,8 @@ __global__ void quantize_kernel(const bf16* x, int64_t x_ld, int64_t cols, __nv_
 void quantize_rows(const __nv_bfloat16* x, int64_t x_ld, int64_t rows, int64_t cols, __nv_fp8_e4m3* out, float* scale,
                    cudaStream_t stream) {
   if (cols % 2 != 0 || x_ld % 2 != 0) fail("quantize_rows", "rows must have an even size");
-  quantize_kernel<<<static_cast<unsigned>(rows), kThreads, 0, stream>>>(x, x_ld, cols, out, scale);
-  check_launch("quantize_rows");
+  launch_kernel("quantize_kernel", quantize_kernel, {static_cast<unsigned>(rows), kThreads, stream}, x, x_ld, cols, out,
+                scale);
 }
 
 }  // namespace vortex::cuda

@@ -1,5 +1,5 @@
 // Norms of rows: a block a row, which stays in registers between its two passes.
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "kernels/cuda/dense.h"
 #include "kernels/cuda/device_math.cuh"
 
@@ -76,20 +76,19 @@ __global__ void norm_kernel(Norm norm, Sink sink) {
 template <int Width, class Sink>
 void launch_width(const Norm& norm, const Sink& sink, int64_t rows, cudaStream_t stream) {
   const int64_t vectors = ceil_div<int64_t>(norm.cols, Width);
-  const auto threads = static_cast<unsigned>(std::min<int64_t>(kMaxThreads, ceil_div<int64_t>(vectors, kWarp) * kWarp));
+  const auto threads = static_cast<int>(std::min<int64_t>(kMaxThreads, ceil_div<int64_t>(vectors, kWarp) * kWarp));
   const int64_t items = ceil_div<int64_t>(vectors, threads);
   const auto grid = static_cast<unsigned>(rows);
   if (items <= 1)
-    norm_kernel<Width, 1><<<grid, threads, 0, stream>>>(norm, sink);
+    launch_kernel("norm_kernel", norm_kernel<Width, 1, Sink>, {grid, threads, stream}, norm, sink);
   else if (items <= 2)
-    norm_kernel<Width, 2><<<grid, threads, 0, stream>>>(norm, sink);
+    launch_kernel("norm_kernel", norm_kernel<Width, 2, Sink>, {grid, threads, stream}, norm, sink);
   else if (items <= 4)
-    norm_kernel<Width, 4><<<grid, threads, 0, stream>>>(norm, sink);
+    launch_kernel("norm_kernel", norm_kernel<Width, 4, Sink>, {grid, threads, stream}, norm, sink);
   else if (items <= 16)
-    norm_kernel<Width, 16><<<grid, threads, 0, stream>>>(norm, sink);
+    launch_kernel("norm_kernel", norm_kernel<Width, 16, Sink>, {grid, threads, stream}, norm, sink);
   else
     fail("rms_norm", "rows are too long");
-  check_launch("rms_norm");
 }
 
 template <class Sink>

@@ -1,7 +1,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp8.h>
 
-#include "device/cuda/check.h"
+#include "device/cuda/launch.cuh"
 #include "model/cuda/noise.h"
 
 namespace vortex::cuda {
@@ -39,18 +39,16 @@ void store_noise(const StepView& step, const TokenView& tokens, FieldPointer fie
   if (tokens.count == 0) return;
   const dim3 grid(static_cast<unsigned>(tokens.count), static_cast<unsigned>(step.kv_heads));
   if (dtype == DType::kF8E4M3) {
-    noise_kernel<__nv_fp8_e4m3><<<grid, 128, 0, stream>>>(step, tokens, field, cols, seed);
+    launch_kernel("noise_kernel", noise_kernel<__nv_fp8_e4m3>, {grid, 128, stream}, step, tokens, field, cols, seed);
   } else {
-    noise_kernel<__nv_bfloat16><<<grid, 128, 0, stream>>>(step, tokens, field, cols, seed);
+    launch_kernel("noise_kernel", noise_kernel<__nv_bfloat16>, {grid, 128, stream}, step, tokens, field, cols, seed);
   }
-  check_launch("store_noise");
 }
 
 void add_counts(const ListView& list, const StepView& step, unsigned long long* pages, cudaStream_t stream) {
   const int rows = step.decodes * step.kv_heads;
   if (rows == 0) return;
-  count_kernel<<<(rows + 127) / 128, 128, 0, stream>>>(list, step, pages);
-  check_launch("add_counts");
+  launch_kernel("count_kernel", count_kernel, {(rows + 127) / 128, 128, stream}, list, step, pages);
 }
 
 }  // namespace vortex::cuda

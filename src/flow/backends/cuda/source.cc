@@ -149,7 +149,7 @@ class SourceWriter {
         shared ? "shared" : fmt::format("a.team_scratch + int64_t{{blockIdx.x}} * {}", workspace.used);
     return "inline void run_cache(const Args& a, int page, float* w) {\nconst Block block;\n" + body + "}\n" +
            "extern \"C\" __global__ void __launch_bounds__(kThreads) flow_update(const __grid_constant__ Args a) {\n"
-           "extern __shared__ __align__(16) float shared[];\n"
+           "float* const shared = dynamic_shared();\n"
            "for (int item = blockIdx.x; item < a.tokens.count * kKvHeads; item += gridDim.x) {\n"
            "const int t = item / kKvHeads;\n"
            "const int page = finished_page(a, a.tokens.sequence[t], a.tokens.position[t], item % kKvHeads);\n"
@@ -261,7 +261,7 @@ class SourceWriter {
                                      : fmt::format("a.team_scratch + int64_t{{blockIdx.x}} * {}", out_.pages_floats);
     std::string text =
         "extern \"C\" __global__ void __launch_bounds__(kThreads) flow_pages(const __grid_constant__ Args a) {\n"
-        "extern __shared__ __align__(16) float shared[];\nconst Block block;\n";
+        "float* const shared = dynamic_shared();\nconst Block block;\n";
     text += fmt::format("const Pieces pieces(a, reinterpret_cast<int*>(shared), {}, {});\n", unit,
                         fast_.batch > 0 ? 4 : 16);
     text += fmt::format("const int scored = {};\n", nodes.empty() ? "0" : "pieces.items()");
@@ -306,7 +306,7 @@ class SourceWriter {
     out_.choose_floats = shared ? 0 : warps * workspace.used;
     return "extern \"C\" __global__ void __launch_bounds__(kChooseThreads) flow_choose(const __grid_constant__ Args a) "
            "{\n"
-           "extern __shared__ __align__(16) float shared[];\n__shared__ SelectMemory memory;\nconst Block block;\n"
+           "float* const shared = dynamic_shared();\n__shared__ SelectMemory memory;\nconst Block block;\n"
            "for (int index = blockIdx.x; index < a.step.decodes * kKvHeads; index += gridDim.x) {\n"
            "const Row row(a, index);\nif (!row.sparse) continue;\n"
            "__syncthreads();\nif (threadIdx.x == 0) memory.nan = 0;\n__syncthreads();\n"

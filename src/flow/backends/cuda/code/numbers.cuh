@@ -14,16 +14,6 @@ inline uint16_t f32_to_bf16(float x) {
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
-inline float f16_to_f32(uint16_t x) {
-  float out;
-  asm("cvt.f32.f16 %0, %1;" : "=f"(out) : "h"(x));
-  return out;
-}
-inline uint16_t f32_to_f16(float x) {
-  uint16_t out;
-  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out) : "f"(x));
-  return out;
-}
 
 template <int kMantissa, int kBias>
 uint8_t f32_to_f8(float x, float largest) {
@@ -110,12 +100,6 @@ inline int lane_id() { return static_cast<int>(threadIdx.x & 31); }
 inline float warp_sum(float x) {
   for (int mask = 16; mask > 0; mask >>= 1) x += __shfl_xor_sync(0xffffffffu, x, mask);
   return x;
-}
-/// NaN when either is.
-inline float max_nan(float x, float y) {
-  float out;
-  asm("max.NaN.f32 %0, %1, %2;" : "=f"(out) : "f"(x), "f"(y));
-  return out;
 }
 inline float warp_max(float x) {
   for (int mask = 16; mask > 0; mask >>= 1) x = max_nan(x, __shfl_xor_sync(0xffffffffu, x, mask));
