@@ -53,6 +53,12 @@ std::string read(const fs::path& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+/// Libraries that are opened later find this one's functions, also where a program opened it for itself alone.
+void show_symbols() {
+  Dl_info own{};
+  if (dladdr(&vortex::emulator::here, &own) != 0) dlopen(own.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+}
+
 class Folder {
  public:
   Folder() {
@@ -132,6 +138,7 @@ cudaError_t cudaLibraryLoadData(cudaLibrary_t* library, const void* code, cudaJi
   const Folder folder;  // a name that no library had before: the loader would take that one
   const fs::path file = folder.path() / "flow.so";
   std::ofstream(file, std::ios::binary).write(static_cast<const char*>(code), static_cast<std::streamsize>(bytes));
+  show_symbols();
   void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     fmt::print(stderr, "emulated GPU: {}\n", dlerror());
