@@ -51,6 +51,8 @@ class LatencyResult:
     attention_ms: float
     """Of a decode step on average, all layers; so is selection_ms."""
     selection_ms: float
+    host_ms: float | None
+    """Of a decode step on average, beside waiting for the GPU; None on the CPU."""
     load_s: float
     device: str
     """The one that ran it: cpu or cuda."""

@@ -85,10 +85,10 @@ std::vector<SettingSpec> make_table() {
       {.name = "kv-cache-dtype",
        .type = kChoice,
        .default_text = "auto",
-       .help = "Type of the stored keys and values; auto is float32 where --dtype is, else bfloat16. int8: half the "
-               "memory, a scale a token and head.",
+       .help = "Type of the stored keys and values; auto is float32 where --dtype is, else bfloat16. Half the "
+               "memory: int8 with a scale a token and head on the CPU, fp8_e4m3 without scales on a GPU.",
        .group = "KV cache",
-       .choices = {"auto", "bfloat16", "float32", "int8"}},
+       .choices = {"auto", "bfloat16", "float32", "int8", "fp8_e4m3"}},
       {.name = "kv-cache-memory-bytes",
        .type = kInt,
        .default_text = "auto",

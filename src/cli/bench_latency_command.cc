@@ -52,8 +52,11 @@ class BenchLatencyCommand final : public Command {
                  r["ttft_s"].get<double>());
     fmt::print("decode   {:.1f} tokens/s, {:.2f} ms a step (p99 {:.2f})\n", r["decode_tokens_per_s"].get<double>(),
                r["itl_ms"]["p50"].get<double>(), r["itl_ms"]["p99"].get<double>());
-    fmt::print("of it    {:.2f} ms attention, {:.2f} ms selection (means)\n", r["attention_ms"].get<double>(),
-               r["selection_ms"].get<double>());
+    if (r["host_ms"].is_null())
+      fmt::print("of it    {:.2f} ms attention, {:.2f} ms selection (means)\n", r["attention_ms"].get<double>(),
+                 r["selection_ms"].get<double>());
+    else
+      fmt::print("host     {:.3f} ms a step (mean), most of it while the GPU works\n", r["host_ms"].get<double>());
     if (r["sparsity"]["active"])
       fmt::print("pages    {} read of {} held ({:.1f} %)\n", r["sparsity"]["pages_read"].get<int64_t>(),
                  r["sparsity"]["pages_held"].get<int64_t>(), 100 * r["sparsity"]["read_fraction"].get<double>());

@@ -109,6 +109,7 @@ class EngineCore {
   bool launch_ahead();
   void launch(sched::StepBatch scheduled, const Flight* before);
   void finish_oldest();
+  Result<const model::StepResult*> wait_for(const model::Batch& batch);
   void discard_flights();
   float* logits_of(const model::Batch& batch);
   void fill_batch(const Flight* before, Flight* flight);
@@ -154,7 +155,9 @@ class EngineCore {
 
   Flight flights_[2];  // a ring
   int oldest_ = 0, in_flight_ = 0;
+  bool last_only_decodes_ = false;
   double last_finish_ = 0;
+  double waited_s_ = 0;  // in this step
   std::vector<float> logits_;
 };
 

@@ -20,6 +20,8 @@ struct EngineStats {
   double selection_s = 0;                                // in scoring and choosing pages
   double attention_s = 0;                                // in the attention of decodes
   double step_s = 0;                                     // in steps
+  int64_t decode_steps = 0;                              // steps of nothing but decodes
+  double decode_host_s = 0;                              // in those, beside waiting for the runner
   int64_t corrupted_requests = 0;                        // ended by a NaN among the logits
   static constexpr std::array<int64_t, 12> kIterationBuckets = {1,   8,   16,   32,   64,   128,
                                                                 256, 512, 1024, 2048, 4096, 8192};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "engine/engine_core.h"
 #include "engine/step_plan.h"
 
@@ -35,10 +36,18 @@ bool drawn_on_device(const model::Batch& batch, size_t row) {
 }  // namespace
 
 void EngineCore::step() {
-  expire();
-  if (in_flight_ == 0 && !launch_next()) return;
-  launch_ahead();
-  finish_oldest();
+  double seconds = 0;
+  waited_s_ = 0;
+  {
+    const Stopwatch watch(&seconds);
+    expire();
+    if (in_flight_ == 0 && !launch_next()) return;
+    launch_ahead();
+    finish_oldest();
+  }
+  if (!last_only_decodes_) return;
+  ++stats_.decode_steps;
+  stats_.decode_host_s += seconds - waited_s_;
 }
 
 /// Asked for what the last step decoded, which the next one will nearly repeat.
@@ -81,7 +90,7 @@ void EngineCore::finish_oldest() {
   Flight& flight = flights_[oldest_];
   oldest_ = 1 - oldest_;
   --in_flight_;
-  const auto result = runner().finish(logits_of(flight.batch));
+  const auto result = wait_for(flight.batch);
   if (!result.ok()) throw StepFailed(result.error());
   report_decodes(flight, **result);
   scheduler_->finish_step(flight.scheduled);
@@ -91,6 +100,11 @@ void EngineCore::finish_oldest() {
       fail(failed->id, failure.error);
   sample(flight, **result);
   flight.scheduled.clear();
+}
+
+Result<const model::StepResult*> EngineCore::wait_for(const model::Batch& batch) {
+  const Stopwatch watch(&waited_s_);
+  return runner().finish(logits_of(batch));
 }
 
 /// What is under way is waited for, and nobody hears of it.
@@ -197,6 +211,7 @@ void EngineCore::count_step(const Flight& flight) {
   int64_t tokens = 0;
   for (const sched::Chunk& chunk : flight.scheduled) tokens += chunk.count;
   last_decodes_ = flight.batch.decodes;
+  last_only_decodes_ = last_decodes_ == tokens;
   pacer_->observe(last_decodes_, tokens - last_decodes_, seconds);
   stats_.step_s += seconds;
   stats_.iteration_tokens += tokens;

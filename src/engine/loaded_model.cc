@@ -74,6 +74,8 @@ Status load_on_gpu(const EngineOptions& options, const Gpu& gpu, LoadedModel* lo
 }
 
 Status load_on_cpu(const EngineOptions& options, comm::Group* group, LoadedModel* loaded) {
+  if (options.kv_cache_dtype == "fp8_e4m3")
+    return Error{ErrorCode::kUnsupported, "--kv-cache-dtype", "fp8_e4m3 is for a GPU", "take int8 on the CPU"};
   VORTEX_RETURN_IF_ERROR(best_isa());
   {
     const comm::BoundThread bound(group != nullptr ? group->processors() : std::vector<int>());

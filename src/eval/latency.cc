@@ -49,6 +49,9 @@ Result<Latency> measure_latency(Engine& engine, const LatencyTask& task, KeepGoi
   const double steps = std::max(1.0, static_cast<double>(intervals.size()) / static_cast<double>(task.batch));
   latency.attention_s = (after.attention_s - before.attention_s) / steps;
   latency.selection_s = (after.selection_s - before.selection_s) / steps;
+  const int64_t decode_steps = after.decode_steps - before.decode_steps;
+  latency.host_s =
+      decode_steps > 0 ? (after.decode_host_s - before.decode_host_s) / static_cast<double>(decode_steps) : 0;
   return latency;
 }
 
@@ -65,6 +68,7 @@ nlohmann::ordered_json latency_json(const Latency& latency, const EngineInfo& in
           {"itl_ms", {{"p50", 1e3 * latency.interval_p50_s}, {"p99", 1e3 * latency.interval_p99_s}}},
           {"attention_ms", 1e3 * latency.attention_s},
           {"selection_ms", 1e3 * latency.selection_s},
+          {"host_ms", info.device == "cpu" ? Json(nullptr) : Json(1e3 * latency.host_s)},
           {"load_s", info.load_s},
           {"device", info.device},
           {"sparsity", sparsity_json(latency.sparsity)},

@@ -22,7 +22,8 @@ struct Latency {
   double prefill_s = 0, ttft_s = 0;  // the longest of the batch
   double interval_p50_s = 0, interval_p99_s = 0;
   double attention_s = 0, selection_s = 0;  // of a decode step on average
-  SparsityReport sparsity;                  // summed over the batch
+  double host_s = 0;        // the same: beside waiting for the device; on a CPU, which is both, all of it
+  SparsityReport sparsity;  // summed over the batch
 
   /// batch * input_len / ttft_s; 0 when the context was synthetic.
   double prefill_tokens_per_s() const;

@@ -27,7 +27,7 @@ struct FlowOptions {
   DType dtype = DType::kBF16;  // of values between groups and of fields: float32, bfloat16, float16, fp8
   BackendKind backend = BackendKind::kCpu;
   PassOptions passes;
-  DType kv_dtype = DType::kBF16;  // of k and v, or latent, in the pool: float32, bfloat16, float16, kCode8
+  DType kv_dtype = DType::kBF16;  // of k and v, or latent, in the pool: float32, bfloat16, float16, fp8_e4m3, kCode8
   Parameters parameters = {};     // weights that the flow may name
 };
 

@@ -1,8 +1,8 @@
 #include "model/paged_decode.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "base/stopwatch.h"
 #include "flow/flow.h"
 #include "model/rank_group.h"
 
@@ -24,18 +24,6 @@ void select(const LayerStep& step, int group, float scale, const float* queries)
   const Selection selection{step.pages, &plan, queries, group, scale};
   step.hook->on_selection(selection, step.sparse_list);
 }
-
-/// Adds the time of its life to a sum.
-class Stopwatch {
- public:
-  explicit Stopwatch(double* seconds) : seconds_(seconds) {}
-  ~Stopwatch() { *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  double* seconds_;
-  Clock::time_point start_ = Clock::now();
-};
 
 const PageList& list_of(const LayerStep& step, RankGroup* ranks, const attention::AttentionShape& shape,
                         const float* queries) {

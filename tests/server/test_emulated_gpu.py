@@ -48,6 +48,17 @@ def test_run_answers_as_on_the_cpu(flow):
     assert got.get("pages_read") == expected.get("pages_read")
 
 
+@pytest.mark.parametrize("flow", [None, "sketch2_sparse_attention"])
+def test_keys_and_values_in_fp8(flow):
+    arguments = [*(sparse(flow) if flow else []), "--kv-cache-dtype", "fp8_e4m3"]
+    assert "special magic number" in run("cuda", *arguments, prompt=question(20, 60))["text"]
+
+
+def test_fp8_is_refused_on_the_cpu():
+    outcome = vortex(*["run", MODEL, "Hello", "--device", "cpu", "--kv-cache-dtype", "fp8_e4m3"])
+    assert_refused(outcome, 1, "--kv-cache-dtype", "int8")
+
+
 @pytest.mark.parametrize("flow", [None, "rope_aware_block_sparse_mla"])
 def test_latents_answer_as_on_the_cpu(flow):
     model = str(ROOT / "models/recall-mla")

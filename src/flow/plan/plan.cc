@@ -232,10 +232,10 @@ Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype, const Parameter
   if (!is_plain_float(dtype) && !is_fp8(dtype))
     return Error{ErrorCode::kUnsupported, graph.name, fmt::format("flows do not run in {}", dtype_info(dtype).name),
                  "float32, bfloat16, float16, fp8_e4m3 or fp8_e5m2"};
-  if (!is_plain_float(kv_dtype) && kv_dtype != DType::kCode8)
+  if (!is_plain_float(kv_dtype) && kv_dtype != DType::kF8E4M3 && kv_dtype != DType::kCode8)
     return Error{ErrorCode::kUnsupported, graph.name,
                  fmt::format("flows do not read a cache of {}", dtype_info(kv_dtype).name),
-                 "float32, bfloat16, float16 or int8 codes"};
+                 "float32, bfloat16, float16, fp8_e4m3 or int8 codes"};
   Plan plan;
   plan.dtype = dtype;
   plan.base_fields = graph.base_fields();

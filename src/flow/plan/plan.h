@@ -61,8 +61,8 @@ struct Plan {
 };
 
 /// Types of fields and buffers for a verified graph. `dtype` is the flow's (float32, bfloat16, float16 or fp8),
-/// `kv_dtype` that of the base fields (float32, bfloat16, float16, 8-bit codes). Error: other types; values between
-/// groups that are too large; parameters that do not have the shapes the graph needs.
+/// `kv_dtype` that of the base fields (float32, bfloat16, float16, fp8_e4m3, 8-bit codes). Error: other types; values
+/// between groups that are too large; parameters that do not have the shapes the graph needs.
 Result<Plan> make_plan(Graph graph, DType dtype, DType kv_dtype, const Parameters& parameters = {});
 
 }  // namespace vortex::flow
