@@ -106,11 +106,24 @@ void resume(Thread& thread) {
   thread.fiber = std::move(thread.fiber).resume();
 }
 
+/// Threads and warps in their order or the other way around: what lacks a barrier is wrong in one of the two.
+bool backwards() {
+  static const char* const order = std::getenv("VORTEX_EMULATOR_ORDER");
+  static const bool reverse = order != nullptr && std::strcmp(order, "reverse") == 0;
+  return reverse;
+}
+
+template <class Range>
+auto& in_turn(Range& range, size_t i) {
+  return range[backwards() ? range.size() - 1 - i : i];
+}
+
 bool run_warp(Warp& warp) {
   bool any = false;
   for (bool ran = true; ran;) {
     ran = false;
-    for (Thread& thread : warp.threads) {
+    for (size_t i = 0; i < warp.threads.size(); ++i) {
+      Thread& thread = in_turn(warp.threads, i);
       if (!thread.ready()) continue;
       resume(thread);
       ran = any = true;
@@ -122,7 +135,7 @@ bool run_warp(Warp& warp) {
 void run_block() {
   while (block->running > 0) {
     bool any = false;
-    for (Warp& warp : block->warps) any = run_warp(warp) || any;
+    for (size_t i = 0; i < block->warps.size(); ++i) any = run_warp(in_turn(block->warps, i)) || any;
     if (any || block->running == 0) continue;
     if (block->waiting != block->running)
       die(fmt::format("of {} threads {} wait for the block and the others for their warp", block->running,
