@@ -321,6 +321,7 @@ INSTANTIATE_TEST_SUITE_P(
         NamedShape{"fp8", gqa(128, 4, 16, {.selected = 8, .dtype = DType::kF8E4M3})},
         NamedShape{"latent4", latent(4, 16, {.selected = 8})}, NamedShape{"latent16", latent(16, 64)},
         NamedShape{"latent20", latent(20, 16, {.selected = 9})},
+        NamedShape{"latent28", latent(28, 32, {.selected = 5})},
         NamedShape{"latent128", latent(128, 32, {.lengths = {300, 0, 65}})},
         NamedShape{"latent_fp8", latent(16, 16, {.dtype = DType::kF8E4M3})}),
     [](const auto& shape) { return std::string(shape.param.name); });

@@ -12,10 +12,12 @@ namespace {
 constexpr int kMostHeads = 64;  // of a block
 
 // Long rows take large tiles, which wait for each other less often; short ones small tiles, more of them under way.
-using FewQueries = LatentTile<2, 64, 2>;   // at most 16
-using SomeQueries = LatentTile<4, 64, 2>;  // at most 32
-using ShortRows = LatentTile<4, 32, 5>;
-using LittleMemory = LatentTile<4, 32, 3>;  // where a block has less of the shared one
+template <int kEights>
+using LongRows = LatentTile<kEights, 64, 2>;
+template <int kEights>
+using ShortRows = LatentTile<kEights, 32, 5>;
+template <int kEights>
+using LittleMemory = LatentTile<kEights, 32, 3>;  // where a block has less of the shared one
 using ManyQueries = LatentTile<8, 64, 2>;
 
 template <class Tile>
@@ -113,14 +115,21 @@ bool launch_decode(const DecodeArguments& a, int slots, cudaStream_t stream) {
   return true;
 }
 
+/// At most 8 * kEights heads.
+template <int kEights>
+bool decode_heads(const DecodeArguments& a, int slots, cudaStream_t stream) {
+  if (a.short_rows && launch_decode<ShortRows<kEights>>(a, slots, stream)) return true;
+  return launch_decode<LongRows<kEights>>(a, slots, stream) || launch_decode<LittleMemory<kEights>>(a, slots, stream);
+}
+
 }  // namespace
 
 bool decode_latent(const DecodeArguments& a, int slots, cudaStream_t stream) {
   if (!takes(a.layer, a.step) || a.skip != nullptr) return false;
-  if (a.layer.group > 32) return launch_decode<ManyQueries>(a, slots, stream);
-  if (a.short_rows && launch_decode<ShortRows>(a, slots, stream)) return true;
-  if (a.layer.group <= 16 && launch_decode<FewQueries>(a, slots, stream)) return true;
-  return launch_decode<SomeQueries>(a, slots, stream) || launch_decode<LittleMemory>(a, slots, stream);
+  if (a.layer.group <= 16) return decode_heads<2>(a, slots, stream);
+  if (a.layer.group <= 24) return decode_heads<3>(a, slots, stream);
+  if (a.layer.group <= 32) return decode_heads<4>(a, slots, stream);
+  return launch_decode<ManyQueries>(a, slots, stream);
 }
 
 bool prefill_latent(const AttentionLayer& layer, const StepView& step, const PrefillSlice* slices, int count,

@@ -16,13 +16,14 @@ template <int kEights, int kTokens, int kStages>
 struct LatentTile {
   static constexpr int kChunks = kLatentDim / 8;
   static constexpr int kColumns = 8 * kEights;
-  static constexpr int kGroups = kTokens / 16;       // of warps that score different tokens
-  static constexpr int kParts = 8 / kGroups;         // of queries, scored by different warps
-  static constexpr int kOwn = kEights / kParts;      // tiles of queries that a warp scores
-  static constexpr int kChains = kOwn == 1 ? 2 : 1;  // of products that do not wait for each other
+  static constexpr int kGroups = kTokens / 16;                  // of warps that score different tokens
+  static constexpr int kParts = 8 / kGroups;                    // of queries, scored by different warps
+  static constexpr int kOwn = (kEights + kParts - 1) / kParts;  // tiles of queries that a warp scores, at most
+  static constexpr int kChains = kOwn == 1 ? 2 : 1;             // of products that do not wait for each other
   static constexpr int kStageBytes = kTokens * kLatentDim * 2;
   static constexpr int kQueryBytes = kColumns * kLatentDim * 2;
-  static constexpr int kWeightBytes = kTokens * kColumns * 2;
+  static constexpr int kWeightChunks = (kEights + 1) / 2 * 2;  // of a token: fragments are loaded in pairs
+  static constexpr int kWeightBytes = kTokens * kWeightChunks * 16;
   static constexpr int kStatBytes = kGroups * kColumns * 4;
   static constexpr int kSharedBytes = kStages * kStageBytes + kQueryBytes + kWeightBytes + kStatBytes;
   static constexpr int kTall = kLatentValue / 8 / 16;  // tiles of 16 value columns that a warp sums
@@ -41,6 +42,9 @@ struct LatentTile {
         queries(stages + kStages * kStageBytes),
         weights(queries + kQueryBytes),
         stats(reinterpret_cast<float*>(memory + kStages * kStageBytes + kQueryBytes + kWeightBytes)) {}
+
+  /// Whether this warp has an n-th tile of queries to score: the last warps may have fewer.
+  __device__ bool owns(int n) const { return kEights % kParts == 0 || eight0 + n < kEights; }
 
   __device__ void clear() {
 #pragma unroll
@@ -89,6 +93,7 @@ struct LatentTile {
       load_tiles(key[j], keys + swizzled<kChunks>(tokens0 + (lane / 8 & 1) * 8 + lane % 8, 4 * k + 2 * j + lane / 16));
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
+      if (!owns(n)) break;
       uint32_t query[4];
       load_tiles(query, queries + swizzled<kChunks>((eight0 + n) * 8 + lane % 8, 4 * k + lane / 8));
       multiply_add(s[0][n], key[0], query[0], query[1]);
@@ -108,6 +113,7 @@ struct LatentTile {
       for (int j = 0; j < 4; ++j) s[n][j] = dots[0][n][j] + (kChains == 2 ? dots[kChains - 1][n][j] : 0.0f);
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
+      if (!owns(n)) break;
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const int column = (eight0 + n) * 8 + lane % 4 * 2 + h, limit = limit_of(column);
@@ -154,9 +160,10 @@ struct LatentTile {
   __device__ void weigh(float (&s)[kOwn][4]) {
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
+      if (!owns(n)) break;
       float largest[2] = {top[n][0], top[n][1]};
 #pragma unroll
-      for (int part = 1; part < kParts; ++part) {
+      for (int part = 1; part < kParts && n + part * kOwn < kEights; ++part) {
         for (int h = 0; h < 2; ++h) largest[h] = warp / kGroups == part ? top[n + part * kOwn][h] : largest[h];
       }
 #pragma unroll
@@ -166,7 +173,7 @@ struct LatentTile {
       }
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        const uint32_t at = weights + swizzled<kEights>(tokens0 + h * 8 + lane / 4, eight0 + n) + lane % 4 * 4;
+        const uint32_t at = weights + swizzled<kWeightChunks>(tokens0 + h * 8 + lane / 4, eight0 + n) + lane % 4 * 4;
         store_shared(at, pack(s[n][2 * h], s[n][2 * h + 1]));
       }
     }
@@ -176,11 +183,11 @@ struct LatentTile {
     const uint32_t values = stages + i % kStages * kStageBytes;
 #pragma unroll
     for (int k = 0; k < kTokens / 16; ++k) {
-      uint32_t weight[kEights / 2][4];
+      uint32_t weight[kWeightChunks / 2][4];
 #pragma unroll
-      for (int n = 0; n < kEights / 2; ++n)
+      for (int n = 0; n < kWeightChunks / 2; ++n)
         load_transposed(weight[n],
-                        weights + swizzled<kEights>(k * 16 + (lane / 8 & 1) * 8 + lane % 8, 2 * n + lane / 16));
+                        weights + swizzled<kWeightChunks>(k * 16 + (lane / 8 & 1) * 8 + lane % 8, 2 * n + lane / 16));
 #pragma unroll
       for (int m = 0; m < kTall; ++m) {
         uint32_t value[4];
@@ -233,6 +240,7 @@ struct LatentTile {
     __syncthreads();
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
+      if (!owns(n)) break;
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         for (int step = 4; step < 32; step <<= 1) total[n][h] += __shfl_xor_sync(~0u, total[n][h], step);
