@@ -32,7 +32,7 @@ std::vector<SettingSpec> make_table() {
       {.name = "tensor-parallel-size",
        .type = kInt,
        .default_text = "1",
-       .help = "Ranks that share each layer: a process each, on the CPU a share of its cores.",
+       .help = "Ranks that share each layer: a process each, with a share of the cores or a GPU.",
        .group = "Machine",
        .aliases = {{"tp"}, {"tp-size"}},
        .min = 1,

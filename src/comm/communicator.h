@@ -36,8 +36,9 @@ class Communicator {
   /// a long wait costs no processor time.
   virtual Status broadcast(std::vector<std::byte>* message) = 0;
 
-  /// `told` hears once, on a thread of the communicator, that a rank failed: for a rank that waits for something else
-  /// at that time. At once, on the calling thread, if it has failed already. Must not destroy the communicator.
+  /// `told`, like those given before it, hears once, on a thread of the communicator, that a rank failed: for a rank
+  /// that waits for something else at that time. At once, on the calling thread, if it has failed already. Must not
+  /// destroy the communicator.
   virtual void on_failure(std::function<void(const Error&)> told) = 0;
 };
 

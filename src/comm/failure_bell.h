@@ -1,10 +1,11 @@
-// Tells of a failure once: to who asked before it, or at once to who asks after it.
+// Tells of a failure once to each who asked before it, and at once to who asks after it.
 #pragma once
 
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 
@@ -18,7 +19,7 @@ class FailureBell {
   void on_failure(Listener told) {
     std::unique_lock lock(mutex_);
     if (!error_) {
-      told_ = std::move(told);
+      listeners_.push_back(std::move(told));
       return;
     }
     lock.unlock();
@@ -27,20 +28,20 @@ class FailureBell {
 
   /// The first failure counts; it never changes afterwards.
   void ring(const Error& error) {
-    Listener told;
+    std::vector<Listener> listeners;
     {
       const std::lock_guard lock(mutex_);
       if (error_) return;
       error_ = error;
-      told = std::exchange(told_, nullptr);
+      listeners = std::exchange(listeners_, {});
     }
-    if (told) told(error);
+    for (const Listener& told : listeners) told(error);
   }
 
  private:
   std::mutex mutex_;
   std::optional<Error> error_;
-  Listener told_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace vortex::comm

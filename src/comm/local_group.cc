@@ -56,7 +56,7 @@ class Table {
     std::unique_lock lock(mutex_);
     const auto gone = std::ranges::find(here_, false);
     if (gone == here_.end()) {
-      told_[rank] = std::move(told);
+      told_[rank].push_back(std::move(told));
       return;
     }
     lock.unlock();
@@ -68,9 +68,9 @@ class Table {
     {
       const std::lock_guard lock(mutex_);
       here_[rank] = false;
-      told_[rank] = nullptr;
-      for (auto& told : told_)
-        if (told) to_tell.push_back(std::exchange(told, nullptr));
+      told_[rank].clear();
+      for (auto& listeners : told_)
+        for (auto& told : std::exchange(listeners, {})) to_tell.push_back(std::move(told));
     }
     changed_.notify_all();
     for (const auto& told : to_tell) told(rank_error(rank, "has left"));
@@ -89,7 +89,7 @@ class Table {
   int64_t first_round_ = 0;
   std::vector<int64_t> done_;  // operations begun, by rank
   std::vector<bool> here_;
-  std::vector<std::function<void(const Error&)>> told_;
+  std::vector<std::vector<std::function<void(const Error&)>>> told_;  // by rank
 };
 
 class LocalRank : public Communicator {

@@ -47,12 +47,14 @@ TEST(LocalGroup, BroadcastsMessagesOfAnyLength) {
 
 TEST(LocalGroup, ARankThatLeftIsAnErrorAndItsLastWordIsHeard) {
   auto ranks = local_group(2);
-  std::string told;
+  std::string told, told_too;
   ranks[1]->on_failure([&](const Error& error) { told = error.to_string(); });
+  ranks[1]->on_failure([&](const Error& error) { told_too = error.to_string(); });
   Bytes message(3, std::byte{1});
   ASSERT_TRUE(ranks[0]->broadcast(&message).ok());
   ranks[0].reset();
   EXPECT_TRUE(told.starts_with("rank 0: has left")) << told;
+  EXPECT_EQ(told_too, told);
 
   Bytes heard;
   ASSERT_TRUE(ranks[1]->broadcast(&heard).ok());

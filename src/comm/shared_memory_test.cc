@@ -171,8 +171,9 @@ TEST(SharedMemoryFailure, IsToldOnceToARankThatDoesNotAsk) {
   auto segment = Segment::create(3, random_nonce());
   ASSERT_TRUE(segment.ok());
   auto rank = shared_memory_rank(*segment, 0);
-  std::atomic<int> times = 0;
+  std::atomic<int> times = 0, times_too = 0;
   std::string where;
+  rank->on_failure([&](const Error&) { ++times_too; });
   rank->on_failure([&](const Error& error) {
     where = error.where;
     ++times;
@@ -183,6 +184,7 @@ TEST(SharedMemoryFailure, IsToldOnceToARankThatDoesNotAsk) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::this_thread::sleep_for(std::chrono::milliseconds(250));
   EXPECT_EQ(times, 1);
+  EXPECT_EQ(times_too, 1);
   EXPECT_EQ(where, "rank 1");
   std::string late;
   rank->on_failure([&](const Error& error) { late = error.message; });

@@ -1,11 +1,14 @@
 #include "engine/loaded_model.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/cpu_features.h"
 #include "base/log.h"
+#include "comm/host_place.h"
 #include "comm/processors.h"
 #include "model/cpu_runner.h"
 #include "model/cuda_library.h"
@@ -33,18 +36,35 @@ Result<std::optional<model::Quantization>> quantization_of(const EngineOptions& 
 struct Gpu {
   const model::CudaEntry* entry = nullptr;
   std::string name;
+  model::GpuPlace place;
 };
 
-Result<Gpu> open_gpu() {
+/// Whether VORTEX_CUDA_RANKS lets ranks share a GPU.
+Result<bool> ranks_share_gpus() {
+  const char* wish = std::getenv("VORTEX_CUDA_RANKS");
+  if (wish == nullptr || *wish == '\0') return false;
+  if (std::string_view(wish) == "host") return true;
+  return Error{ErrorCode::kConfiguration, "VORTEX_CUDA_RANKS", fmt::format("\"{}\" is no way for GPUs to speak", wish),
+               "say host, or leave it out"};
+}
+
+Result<model::GpuPlace> gpu_place(comm::Communicator* ranks) {
+  model::GpuPlace place;
+  if (ranks == nullptr) return place;
+  VORTEX_ASSIGN_OR_RETURN(place.shared, ranks_share_gpus());
+  VORTEX_ASSIGN_OR_RETURN(place.rank, comm::host_place(*ranks));
+  return place;
+}
+
+Result<Gpu> open_gpu(const model::GpuPlace& place) {
   Gpu gpu;
+  gpu.place = place;
   VORTEX_ASSIGN_OR_RETURN(gpu.entry, model::open_cuda_library());
-  VORTEX_ASSIGN_OR_RETURN(gpu.name, gpu.entry->open_device());
+  VORTEX_ASSIGN_OR_RETURN(gpu.name, gpu.entry->open_device(place));
   return gpu;
 }
 
-Status check_gpu_options(const EngineOptions& options, bool several_ranks) {
-  if (several_ranks)
-    return Error{ErrorCode::kUnsupported, "--tensor-parallel-size", "ranks run on the CPU so far", "use --device cpu"};
+Status check_gpu_options(const EngineOptions& options) {
   if (options.quantize != "none")
     return Error{ErrorCode::kUnsupported, "--quantize", "weights stay bfloat16 on a GPU", "leave it out"};
   if (options.dtype == "float32")
@@ -53,21 +73,24 @@ Status check_gpu_options(const EngineOptions& options, bool several_ranks) {
 }
 
 /// The GPU to run on; nothing: the CPU.
-Result<std::optional<Gpu>> choose_gpu(const EngineOptions& options, bool several_ranks) {
+Result<std::optional<Gpu>> choose_gpu(const EngineOptions& options, comm::Communicator* ranks) {
+  VORTEX_ASSIGN_OR_RETURN(const model::GpuPlace place, gpu_place(ranks));
   if (options.device == "cpu" || (options.device == "auto" && !model::gpu_is_visible())) return std::optional<Gpu>();
-  Result<Gpu> gpu = open_gpu();
-  const Status usable = gpu.ok() ? check_gpu_options(options, several_ranks) : Status(gpu.error());
+  Result<Gpu> gpu = open_gpu(place);
+  const Status usable = gpu.ok() ? check_gpu_options(options) : Status(gpu.error());
   if (usable.ok()) return std::optional(std::move(gpu).value());
   if (options.device == "cuda") return usable.error();
   log_debug("no GPU: {}", usable.error().to_string());
   return std::optional<Gpu>();
 }
 
-Status load_on_gpu(const EngineOptions& options, const Gpu& gpu, LoadedModel* loaded) {
+Status load_on_gpu(const EngineOptions& options, const Gpu& gpu, comm::Communicator* ranks, LoadedModel* loaded) {
   loaded->pool = std::make_unique<WorkerPool>(1);
   model::CudaRunnerOptions runner;
   runner.kv_dtype = options.kv_cache_dtype == "auto" ? DType::kBF16 : *parse_kv_dtype(options.kv_cache_dtype);
   if (options.vortex) runner.cache_folder = options.vortex->compilation_cache_dir.value_or("");
+  runner.place = gpu.place;
+  runner.ranks = ranks;
   VORTEX_ASSIGN_OR_RETURN(loaded->runner, gpu.entry->create(runner, *loaded->files));
   log_info("device: {}", gpu.name);
   return {};
@@ -115,15 +138,16 @@ Result<int64_t> context_length(const EngineOptions& options, const ModelConfig& 
 Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_ptr<ModelFiles> files,
                                       comm::Group* group) {
   const bool several = group != nullptr && group->communicator().size() > 1;
-  VORTEX_ASSIGN_OR_RETURN(const std::optional<Gpu> gpu, choose_gpu(options, several));
+  comm::Communicator* ranks = several ? &group->communicator() : nullptr;
+  VORTEX_ASSIGN_OR_RETURN(const std::optional<Gpu> gpu, choose_gpu(options, ranks));
   LoadedModel loaded;
   loaded.files = std::move(files);
   if (several) {
-    comm::Communicator& comm = group->communicator();
-    VORTEX_RETURN_IF_ERROR(loaded.files->split(comm.rank(), comm.size()));
-    loaded.ranks = std::make_unique<model::RankGroup>(&comm, *loaded.files);
+    VORTEX_RETURN_IF_ERROR(loaded.files->split(ranks->rank(), ranks->size()));
+    loaded.ranks = std::make_unique<model::RankGroup>(ranks, *loaded.files);
+    VORTEX_RETURN_IF_ERROR(loaded.ranks->check_alike(!gpu ? 0 : gpu->place.shared ? 1 : 2));
   }
-  VORTEX_RETURN_IF_ERROR(gpu ? load_on_gpu(options, *gpu, &loaded) : load_on_cpu(options, group, &loaded));
+  VORTEX_RETURN_IF_ERROR(gpu ? load_on_gpu(options, *gpu, ranks, &loaded) : load_on_cpu(options, group, &loaded));
   loaded.kv_dtype = loaded.runner->kv_dtype();
   if (several && loaded.ranks->leads()) {
     auto leader = std::make_unique<model::RankLeader>(std::move(loaded.runner), loaded.ranks.get());

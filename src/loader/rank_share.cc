@@ -10,11 +10,15 @@ Error cannot_split(int ranks, std::string why) {
           "choose fewer ranks"};
 }
 
-/// Kernels and weights like long runs of columns: the largest unit that makes equal parts, else the smallest allowed.
+constexpr int64_t kShortest = 8;  // columns that kernels like to have together
+
+/// Kernels and weights like long runs of columns: the largest unit that makes equal parts, else the shortest run where
+/// there is one for each part, else the smallest allowed.
 int64_t unit_of(int64_t total, int64_t block, int parts) {
   for (const int64_t unit : {256, 128, 64, 32, 16, 8})
     if (unit % block == 0 && total % (unit * parts) == 0) return unit;
-  return block;
+  const bool runs = kShortest % block == 0 && total % kShortest == 0 && total / kShortest >= parts;
+  return runs ? kShortest : block;
 }
 
 Result<Range> columns_of(std::string_view what, int64_t total, int64_t block, int rank, int ranks) {

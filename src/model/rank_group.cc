@@ -47,7 +47,7 @@ Status RankGroup::check_alike(uint64_t fingerprint) {
   const auto other = std::ranges::find_if(all, [&](int64_t value) { return value != all[0]; });
   if (other == all.end()) return {};
   return Error{ErrorCode::kConfiguration, fmt::format("rank {}", other - all.begin()),
-               "its model, flow or processor is not that of rank 0",
+               "its model, flow, processor or kind of device is not that of rank 0",
                "give every host the same files and kind of machine"};
 }
 

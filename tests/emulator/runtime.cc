@@ -1,12 +1,14 @@
-// The calls of the CUDA runtime that src/*/cuda makes, for one device that is this process: what is queued is done at
+// The calls of the CUDA runtime that src/*/cuda makes, for a device that is this process: what is queued is done at
 // once, or recorded where a stream is captured.
 #include "runtime.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -80,6 +82,12 @@ cudaError_t release(void* data) {
   return cudaSuccess;
 }
 
+/// $EMULATED_GPUS, else one. A process uses one of them, which is itself.
+int device_count() {
+  const char* text = std::getenv("EMULATED_GPUS");
+  return text != nullptr ? std::max(std::atoi(text), 0) : 1;
+}
+
 void set(void* data, int value, size_t bytes) { std::memset(data, value, bytes); }
 
 }  // namespace
@@ -109,14 +117,16 @@ const char* cudaGetErrorName(cudaError_t error) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = device_count();
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : failed(cudaErrorInvalidDevice); }
+cudaError_t cudaSetDevice(int device) {
+  return device >= 0 && device < device_count() ? cudaSuccess : failed(cudaErrorInvalidDevice);
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");

@@ -6,11 +6,8 @@
 #include <filesystem>
 
 #include "golden/golden_json.h"
-#include "kv/index/sequence_table.h"
-#include "kv/store/kv_store.h"
-#include "model/cuda/cuda_runner.h"
-#include "model/kv_fields.h"
 #include "sample/sampler.h"
+#include "support/cuda_rig.h"
 #include "support/decoder_rig.h"
 #include "tensor/half.h"
 
@@ -18,73 +15,6 @@ namespace vortex::testing {
 namespace {
 
 using Ids = std::vector<int32_t>;
-using Rows = std::vector<std::vector<float>>;
-
-/// One sequence on the GPU, driven by hand.
-class RunnerRig {
- public:
-  explicit RunnerRig(const std::string& path, DType kv_dtype = DType::kBF16, int page_tokens = 16,
-                     int64_t max_tokens = 4096)
-      : files_(ModelFiles::open(path).value()),
-        runner_(cuda::open_first_device().value(), *files_, kv_dtype),
-        allocator_(static_cast<int32_t>(max_tokens / page_tokens)),
-        table_(&allocator_, page_tokens) {
-    kv::KvLayout layout{.kv_heads = config().kv_heads, .slab_tokens = page_tokens, .page_tokens = page_tokens};
-    layout.layer_fields.assign(static_cast<size_t>(config().layers), model::kv_fields(config(), page_tokens, kv_dtype));
-    store_ = kv::KvStore::create(layout, allocator_.capacity(), runner_.device()).value();
-    for (int i = 0; i < config().layers; ++i) views_.push_back(store_->layer(i));
-    const Status ready = runner_.prepare({.sequences = 4, .batched_tokens = max_tokens, .max_length = max_tokens},
-                                         views_, model::Sparsity{});
-    VORTEX_CHECK(ready.ok(), "{}", ready.error().to_string());
-  }
-
-  const ModelConfig& config() const { return runner_.config(); }
-
-  Rows prefill(std::span<const int32_t> ids, int64_t wanted) { return run(ids, wanted, false); }
-  std::vector<float> decode(int32_t id) { return run({&id, 1}, 1, true)[0]; }
-  void restart() {
-    table_.clear();
-    length_ = 0;
-  }
-
- private:
-  Rows run(std::span<const int32_t> ids, int64_t wanted, bool decode) {
-    const auto count = static_cast<int64_t>(ids.size());
-    VORTEX_CHECK(table_.reserve(length_ + count));
-    model::Batch batch;
-    batch.ids.assign(ids.begin(), ids.end());
-    for (int64_t i = 0; i < count; ++i) batch.positions.push_back(static_cast<int32_t>(length_ + i));
-    batch.slices.push_back({table_.slabs(), length_, count});
-    batch.plan.kv_heads = config().kv_heads;
-    for (int64_t i = count - wanted; i < count; ++i) batch.logit_tokens.push_back(i);
-    if (decode) {
-      const int page = views_[0].page_tokens;
-      const auto tokens = static_cast<int32_t>(length_ + 1), pages = (tokens + page - 1) / page;
-      batch.decodes = 1;
-      batch.plan.sequences.push_back({table_.slabs(), tokens, pages, pages, pages, tokens - (pages - 1) * page});
-    }
-    const auto vocab = static_cast<size_t>(config().vocab_size);
-    std::vector<float> logits(static_cast<size_t>(wanted) * vocab);
-    const Status launched = runner_.launch(batch, nullptr);
-    VORTEX_CHECK(launched.ok(), "{}", launched.error().to_string());
-    const auto finished = runner_.finish(logits.data());
-    VORTEX_CHECK(finished.ok(), "{}", finished.error().to_string());
-    length_ += count;
-    Rows rows;
-    for (size_t i = 0; i < static_cast<size_t>(wanted); ++i)
-      rows.emplace_back(logits.begin() + static_cast<int64_t>(i * vocab),
-                        logits.begin() + static_cast<int64_t>((i + 1) * vocab));
-    return rows;
-  }
-
-  std::unique_ptr<ModelFiles> files_;
-  cuda::CudaRunner runner_;
-  std::unique_ptr<kv::KvStore> store_;
-  std::vector<PageView> views_;
-  kv::SlabAllocator allocator_;
-  kv::SequenceTable table_;
-  int64_t length_ = 0;
-};
 
 /// A copy of a model folder whose float32 tensors hold what bfloat16 can, as the GPU rounds them: what is compared is
 /// then arithmetic alone.
@@ -176,7 +106,7 @@ class CudaGoldenTest : public ::testing::TestWithParam<std::string> {
 
 TEST_P(CudaGoldenTest, LogitsWholeInChunksAndDecoding) {
   const RoundedCopy model(folder());
-  RunnerRig gpu(model.folder());
+  CudaRig gpu(model.folder());
   DecoderRig cpu(model.folder(), RigBackend::kCpu, DType::kF32);
   DecoderRig rounded(model.folder(), RigBackend::kCpu, DType::kBF16);
   Comparison comparison;
@@ -202,7 +132,7 @@ TEST_P(CudaGoldenTest, LogitsWholeInChunksAndDecoding) {
 /// Three bits of mantissa leave a number within 6 %; logits that have nothing to do with each other differ by 1.4.
 TEST_P(CudaGoldenTest, KeysAndValuesInFp8) {
   const RoundedCopy model(folder());
-  RunnerRig wide(model.folder()), narrow(model.folder(), DType::kF8E4M3);
+  CudaRig wide(model.folder()), narrow(model.folder(), {.kv_dtype = DType::kF8E4M3});
   const Ids ids = prompts().front();
   const Rows reference = wide.prefill(ids, 4), rows = narrow.prefill(ids, 4);
   std::vector<double> errors;
@@ -231,7 +161,7 @@ class CudaRecallTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(CudaRecallTest, AnswersWhatTheGoldenAnswers) {
-  RunnerRig rig(std::string(VORTEX_SOURCE_DIR) + "/models/" + GetParam(), DType::kBF16, 16, 8192);
+  CudaRig rig(std::string(VORTEX_SOURCE_DIR) + "/models/" + GetParam(), {.max_tokens = 8192});
   int answered = 0;
   const auto goldens = load_golden("golden/" + GetParam() + ".json");
   for (const auto& golden : goldens["bfloat16"]) {

@@ -39,17 +39,24 @@ class CudaDevice final : public device::Device {
 
 }  // namespace
 
-Result<DeviceProperties> open_first_device() {
-  return guard([]() -> Result<DeviceProperties> {
+Result<DeviceProperties> open_first_device() { return open_device(0); }
+
+int visible_devices() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+Result<DeviceProperties> open_device(int ordinal) {
+  return guard([&]() -> Result<DeviceProperties> {
     int count = 0;
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0)
       return Error{ErrorCode::kUnavailable, "--device",
                    fmt::format("no GPU: {}", status == cudaSuccess ? "none is visible" : cudaGetErrorString(status)),
                    "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"};
-    VORTEX_CUDA_CHECK(cudaSetDevice(0));
+    VORTEX_CUDA_CHECK(cudaSetDevice(ordinal));
     cudaDeviceProp raw{};
-    VORTEX_CUDA_CHECK(cudaGetDeviceProperties(&raw, 0));
+    VORTEX_CUDA_CHECK(cudaGetDeviceProperties(&raw, ordinal));
     if (raw.major < 8)
       return Error{
           ErrorCode::kUnsupported, "--device",
@@ -58,7 +65,7 @@ Result<DeviceProperties> open_first_device() {
     size_t free = 0, total = 0;
     VORTEX_CUDA_CHECK(cudaMemGetInfo(&free, &total));
     return DeviceProperties{raw.name,
-                            0,
+                            ordinal,
                             raw.major,
                             raw.minor,
                             raw.multiProcessorCount,

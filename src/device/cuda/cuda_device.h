@@ -20,6 +20,10 @@ struct DeviceProperties {
 /// Makes the first visible GPU (CUDA_VISIBLE_DEVICES) current for this thread and says what it is. kUnavailable without
 /// a GPU or driver, kUnsupported below compute capability 8.0.
 Result<DeviceProperties> open_first_device();
+/// The same of the visible GPU `ordinal`, which is there.
+Result<DeviceProperties> open_device(int ordinal);
+/// 0 without a GPU or driver.
+int visible_devices();
 
 /// Memory of the current GPU. A buffer is zero when it is handed out.
 std::unique_ptr<device::Device> make_cuda_device();

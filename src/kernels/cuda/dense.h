@@ -43,6 +43,10 @@ struct QkvShape {
   const float* q_norm = nullptr;  // null: none; [head_dim], or [heads * head_dim] with norm_all
   const float* k_norm = nullptr;
   bool norm_all = false;  // over all heads together
+  // norm_all over heads of several ranks: [tokens, 2] sums over the squares of so many heads of q, and of k; null: of
+  // the heads in qkv
+  const float* squares = nullptr;
+  int square_heads = 0, square_kv_heads = 0;
   float eps = 0;
 };
 
@@ -50,6 +54,10 @@ struct QkvShape {
 /// [tokens, heads, head_dim], and writes k and v of each token to its page. Tokens of position -1 are not stored.
 void norm_rope_store(const bf16* qkv, const QkvShape& shape, const StepView& step, const TokenView& tokens,
                      FieldPointer k, FieldPointer v, DType kv_dtype, bf16* q, cudaStream_t stream);
+
+/// squares [tokens, 2]: of all q and of all k of qkv, as norm_rope_store takes it. Without `keys` 0 for those of k.
+void sum_of_squares(const bf16* qkv, const QkvShape& shape, int64_t tokens, bool keys, float* squares,
+                    cudaStream_t stream);
 
 /// Latent attention: norms the first `rank` of kv_a [tokens, rank + rope_dim], rotates the rest, stores the row.
 /// Rotates the last rope_dim of every head of q [tokens, heads, nope + rope_dim] into q_absorbed [tokens, heads, rank +

@@ -31,7 +31,7 @@ __device__ Head head_of(int i, const QkvShape& shape) {
   return i < shape.kv_heads ? Head{Head::kK, i} : Head{Head::kV, i - shape.kv_heads};
 }
 
-__device__ float sum_of_squares(const bf16* x, int n, int lane) {
+__device__ float warp_squares(const bf16* x, int n, int lane) {
   float sum = 0.0f;
   for (int i = lane * 2; i < n; i += 2 * kWarp) {
     const float2 pair = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(x + i));
@@ -40,14 +40,27 @@ __device__ float sum_of_squares(const bf16* x, int n, int lane) {
   return warp_sum(sum);
 }
 
+/// One over the norm of a head, or of all heads of its part. `squares`: of the token, where they are given.
+__device__ float norm_scale(const bf16* x, const bf16* part, const float* squares, const QkvShape& shape, Head head,
+                            int lane) {
+  const bool q = head.part == Head::kQ;
+  const bool given = squares != nullptr;
+  const int heads = !shape.norm_all ? 1
+                    : given         ? (q ? shape.square_heads : shape.square_kv_heads)
+                                    : (q ? shape.heads : shape.kv_heads);
+  const int count = heads * shape.head_dim;
+  const float sum = given ? squares[q ? 0 : 1] : warp_squares(shape.norm_all ? part : x, count, lane);
+  return rsqrtf(sum / static_cast<float>(count) + shape.eps);
+}
+
 /// Reads a head into `out`, normed where there is a norm.
-__device__ void load_head(const bf16* x, const bf16* part, const QkvShape& shape, Head head, int lane, float* out) {
+__device__ void load_head(const bf16* x, const bf16* part, const float* squares, const QkvShape& shape, Head head,
+                          int lane, float* out) {
   const int dim = shape.head_dim;
   const float* norm = head.part == Head::kQ ? shape.q_norm : head.part == Head::kK ? shape.k_norm : nullptr;
   float scale = 1.0f;
   if (norm != nullptr) {
-    const int count = shape.norm_all ? dim * (head.part == Head::kQ ? shape.heads : shape.kv_heads) : dim;
-    scale = rsqrtf(sum_of_squares(shape.norm_all ? part : x, count, lane) / static_cast<float>(count) + shape.eps);
+    scale = norm_scale(x, part, squares, shape, head, lane);
     if (shape.norm_all) norm += head.index * dim;
   }
   for (int i = lane * 2; i < dim; i += 2 * kWarp) {
@@ -81,7 +94,8 @@ __global__ void norm_rope_store_kernel(Inputs in) {
   const Head head = head_of(i, shape);
   const bf16* row = in.qkv + token * all_heads * dim;
   const bf16* part = head.part == Head::kQ ? row : row + int64_t{shape.heads} * dim;
-  load_head(row + int64_t{i} * dim, part, shape, head, lane, rows[warp]);
+  const float* squares = shape.squares != nullptr ? shape.squares + token * 2 : nullptr;
+  load_head(row + int64_t{i} * dim, part, squares, shape, head, lane, rows[warp]);
   const bool rotated = head.part != Head::kV;
   const int pairs = rotated ? shape.rope_pairs : 0;
   const Rotation rotation{shape.rope + int64_t{position} * 2 * shape.rope_pairs, pairs, shape.interleaved};
@@ -94,7 +108,27 @@ __global__ void norm_rope_store_kernel(Inputs in) {
   }
 }
 
+/// A warp a token and part.
+__global__ void squares_kernel(const bf16* qkv, QkvShape shape, int64_t tokens, bool keys, float* squares) {
+  const int64_t item = int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp, token = item / 2;
+  const int lane = threadIdx.x % kWarp;
+  if (token >= tokens) return;
+  const bool key = item % 2 != 0;
+  const bf16* row = qkv + token * (shape.heads + 2 * shape.kv_heads) * shape.head_dim;
+  const bf16* part = key ? row + int64_t{shape.heads} * shape.head_dim : row;
+  const int count = !key ? shape.heads * shape.head_dim : keys ? shape.kv_heads * shape.head_dim : 0;
+  const float sum = warp_squares(part, count, lane);
+  if (lane == 0) squares[item] = sum;
+}
+
 }  // namespace
+
+void sum_of_squares(const bf16* qkv, const QkvShape& shape, int64_t tokens, bool keys, float* squares,
+                    cudaStream_t stream) {
+  if (tokens == 0) return;
+  const auto blocks = static_cast<unsigned>(ceil_div<int64_t>(2 * tokens, kWarps));
+  launch_kernel("squares_kernel", squares_kernel, {blocks, kWarps * kWarp, stream}, qkv, shape, tokens, keys, squares);
+}
 
 void norm_rope_store(const bf16* qkv, const QkvShape& shape, const StepView& step, const TokenView& tokens,
                      FieldPointer k, FieldPointer v, DType kv_dtype, bf16* q, cudaStream_t stream) {

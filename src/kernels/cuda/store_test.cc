@@ -70,6 +70,7 @@ std::vector<float> normed(std::vector<float> x, const std::vector<float>& all, c
 struct QkvCase {
   int heads, kv_heads, head_dim, pairs;
   bool interleaved = false, norm = false, norm_all = false, fp8 = false;
+  bool ranks = false;  // norm_all over two ranks whose heads are alike: what all heads here have is half of the sums
 };
 
 class QkvProblem {
@@ -87,6 +88,9 @@ class QkvProblem {
     QkvShape shape{c_.heads, c_.kv_heads, c_.head_dim, c_.pairs, c_.interleaved, rope.data()};
     if (c_.norm) shape.q_norm = q_norm.data(), shape.k_norm = k_norm.data();
     shape.norm_all = c_.norm_all, shape.eps = 1e-5f;
+    const auto squares = upload(c_.ranks ? squares_of_two(qkv.data(), shape, stream) : std::vector<float>());
+    if (c_.ranks) shape.squares = squares.data();
+    shape.square_heads = 2 * c_.heads, shape.square_kv_heads = 2 * c_.kv_heads;
     const int64_t width = c_.fp8 ? 1 : 2, page_bytes = width * kPageTokens * c_.head_dim;
     const auto zeros = std::vector<unsigned char>(static_cast<size_t>(pages() * page_bytes));
     const auto k = upload(zeros), v = upload(zeros);
@@ -97,6 +101,18 @@ class QkvProblem {
   }
 
  private:
+  /// Summed up as two ranks would.
+  std::vector<float> squares_of_two(const bf16* qkv, const QkvShape& shape, cudaStream_t stream) const {
+    const auto one = upload(std::vector<float>(static_cast<size_t>(2 * step_.count()), -1.0f));
+    sum_of_squares(qkv, shape, step_.count(), false, one.data(), stream);
+    std::vector<float> sums = download(one);
+    for (size_t t = 0; t < sums.size(); t += 2) EXPECT_EQ(sums[t + 1], 0.0f);  // another rank counts the keys
+    sum_of_squares(qkv, shape, step_.count(), true, one.data(), stream);
+    sums = download(one);
+    for (float& sum : sums) sum *= 2;
+    return sums;
+  }
+
   int64_t pages() const { return int64_t{kSlabs} * c_.kv_heads * kPagesPerSlab; }
 
   std::vector<float> stored(const std::vector<unsigned char>& bytes) const {
@@ -166,6 +182,8 @@ TEST_F(StoreTest, RotatesPartsAndPairs) {
 TEST_F(StoreTest, NormsHeads) {
   QkvProblem({.heads = 8, .kv_heads = 2, .head_dim = 128, .pairs = 64, .norm = true}).run(stream());
   QkvProblem({.heads = 8, .kv_heads = 2, .head_dim = 128, .pairs = 64, .norm = true, .norm_all = true}).run(stream());
+  QkvProblem({.heads = 8, .kv_heads = 2, .head_dim = 128, .pairs = 64, .norm = true, .norm_all = true, .ranks = true})
+      .run(stream());
 }
 
 TEST_F(StoreTest, StoresFp8) {

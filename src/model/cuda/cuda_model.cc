@@ -30,6 +30,9 @@ RouterShape router_shape(const MoeConfig& moe, const MoeWeights& weights) {
   return shape;
 }
 
+/// The part of any rank but the first is added up without the residual, which is on all of them.
+bool follows(const CudaRanks* ranks) { return ranks != nullptr && !ranks->leads(); }
+
 }  // namespace
 
 static_assert(static_cast<int>(RouterShape::Scoring::kTopKSoftmax) ==
@@ -40,9 +43,9 @@ FieldPointer field_pointer(const PageView& view, size_t field) {
   return {reinterpret_cast<unsigned char*>(view.fields[field].base), view.fields[field].page_bytes};
 }
 
-Activations::Activations(const ModelConfig& c, int64_t tokens)
+Activations::Activations(const ModelConfig& c, const CudaRanks* ranks, int64_t tokens)
     : hidden(tokens * c.hidden_size),
-      block_out(c.sandwich_norms ? tokens * c.hidden_size : 0),
+      block_out(c.sandwich_norms || follows(ranks) ? tokens * c.hidden_size : 0),
       normed_float(c.moe.experts > 0 ? tokens * c.hidden_size : 0),
       q_low(tokens * c.mla.q_lora_rank),
       normed(tokens * std::max<int64_t>(c.hidden_size, c.mla.q_lora_rank)),
@@ -53,21 +56,22 @@ Activations::Activations(const ModelConfig& c, int64_t tokens)
       inner(tokens * widest_inner(c)),
       kv_a(c.latent() ? tokens * c.head_dim : 0),
       absorbed(c.latent() ? tokens * c.heads * c.head_dim : 0),
-      attended(tokens * c.heads * c.mla.kv_lora_rank) {}
+      attended(tokens * c.heads * c.mla.kv_lora_rank),
+      squares(ranks != nullptr && c.qk_norm == QkNorm::kAll ? 2 * tokens : 0) {}
 
 int64_t Activations::bytes() const {
   return hidden.bytes() + block_out.bytes() + normed_float.bytes() + q_low.bytes() + normed.bytes() + qkv.bytes() +
          queries.bytes() + mixed.bytes() + gate_up.bytes() + inner.bytes() + kv_a.bytes() + absorbed.bytes() +
-         attended.bytes();
+         attended.bytes() + squares.bytes();
 }
 
-CudaModel::CudaModel(ModelFiles& files) : config_(files.config()) {
+CudaModel::CudaModel(ModelFiles& files, CudaRanks* ranks) : config_(files.config()), ranks_(ranks) {
   WeightLoader loader(files);
   const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
   embedding_ = loader.matrix("model.embed_tokens.weight", vocab, hidden);
   for (int i = 0; i < config_.layers; ++i) layers_.push_back(LayerWeights::load(loader, i));
   final_norm_ = loader.norm("model.norm.weight", hidden);
-  if (!config_.tie_word_embeddings) lm_head_ = loader.matrix("lm_head.weight", vocab, hidden);
+  if (!config_.tie_word_embeddings) lm_head_ = loader.matrix("lm_head.weight", head_rows(), hidden);
   loader.finish();
 }
 
@@ -90,7 +94,7 @@ CudaModel::RopeTable CudaModel::make_rope(const RopeConfig& config, int64_t posi
 void CudaModel::prepare(int64_t tokens, int64_t max_length) {
   rope_ = make_rope(config_.rope, max_length);
   if (config_.sliding_rope) sliding_rope_ = make_rope(*config_.sliding_rope, max_length);
-  activations_ = std::make_unique<Activations>(config_, tokens);
+  activations_ = std::make_unique<Activations>(config_, ranks_, tokens);
   if (config_.moe.experts > 0)
     moe_ = std::make_unique<MoeScratch>(tokens, config_.moe.experts, config_.moe.experts_per_token, config_.hidden_size,
                                         config_.moe.intermediate_size);
@@ -124,13 +128,14 @@ void CudaModel::forward(const ForwardStep& step, float* logits) {
   if (rows == 0) return;
   rms_norm_rows(a.hidden.data(), buffers.picks(), final_norm_.data(), config_.rms_norm_eps, rows, hidden,
                 a.normed.data(), step.stream);
-  const bf16* head = lm_head_.size() > 0 ? lm_head_.data() : embedding_.data();
+  const int64_t first_row = ranks_ != nullptr ? ranks_->share().vocab.begin : 0;
+  const bf16* head = lm_head_.size() > 0 ? lm_head_.data() : embedding_.data() + first_row * hidden;
   gemm_.run({.weight = head,
              .x = a.normed.data(),
              .y = logits,
              .y_float = true,
              .tokens = rows,
-             .rows = config_.vocab_size,
+             .rows = head_rows(),
              .cols = hidden},
             step.stream);
 }
@@ -139,10 +144,9 @@ void CudaModel::run_layer(const ForwardStep& step, int layer) {
   const LayerWeights& w = layers_[static_cast<size_t>(layer)];
   const int64_t tokens = step.buffers->tokens().count;
   Activations& a = *activations_;
-  // Blocks add to what they are given: the residual, or zeros where another norm comes between.
-  float* out = config_.sandwich_norms ? a.block_out.data() : a.hidden.data();
+  float* out = block_out();
   const auto clear = [&] {
-    if (!config_.sandwich_norms) return;
+    if (out == a.hidden.data()) return;
     VORTEX_CUDA_CHECK(
         cudaMemsetAsync(out, 0, static_cast<size_t>(tokens * config_.hidden_size) * sizeof(float), step.stream));
   };
@@ -153,11 +157,25 @@ void CudaModel::run_layer(const ForwardStep& step, int layer) {
   } else {
     run_gqa(step, layer, out);
   }
+  add_up(tokens, step.stream);
   add_normed(w.attention_post_norm, tokens, step.stream);
   clear();
   norm(w.ffn_norm, tokens, step.stream);
   run_feed_forward(w, tokens, out, step.stream);
+  add_up(tokens, step.stream);
   add_normed(w.ffn_post_norm, tokens, step.stream);
+}
+
+/// The residual; zeros where another norm comes between, and on every rank but the first.
+float* CudaModel::block_out() const {
+  const bool apart = config_.sandwich_norms || follows(ranks_);
+  return apart ? activations_->block_out.data() : activations_->hidden.data();
+}
+
+void CudaModel::add_up(int64_t tokens, cudaStream_t stream) {
+  if (ranks_ == nullptr) return;
+  float* sum = config_.sandwich_norms ? activations_->block_out.data() : activations_->hidden.data();
+  ranks_->device().all_reduce_sum(block_out(), sum, tokens * config_.hidden_size, stream);
 }
 
 void CudaModel::norm(const DeviceArray<float>& weight, int64_t tokens, cudaStream_t stream) {
@@ -213,16 +231,17 @@ void CudaModel::run_gqa(const ForwardStep& step, int layer, float* out) {
   Activations& a = *activations_;
   product(w.qkv, width, c.hidden_size, a.normed.data(), tokens, a.qkv.data(), false, w.qkv_bias, step.stream);
   const RopeTable& rope = rope_of(layer);
-  const QkvShape shape{.heads = c.heads,
-                       .kv_heads = c.kv_heads,
-                       .head_dim = c.head_dim,
-                       .rope_pairs = rope.pairs,
-                       .interleaved = rope.interleaved,
-                       .rope = rope.angles.data(),
-                       .q_norm = or_null(w.q_norm),
-                       .k_norm = or_null(w.k_norm),
-                       .norm_all = c.qk_norm == QkNorm::kAll,
-                       .eps = c.rms_norm_eps};
+  QkvShape shape{.heads = c.heads,
+                 .kv_heads = c.kv_heads,
+                 .head_dim = c.head_dim,
+                 .rope_pairs = rope.pairs,
+                 .interleaved = rope.interleaved,
+                 .rope = rope.angles.data(),
+                 .q_norm = or_null(w.q_norm),
+                 .k_norm = or_null(w.k_norm),
+                 .norm_all = c.qk_norm == QkNorm::kAll,
+                 .eps = c.rms_norm_eps};
+  if (ranks_ != nullptr && shape.norm_all) norm_across_ranks(a.qkv.data(), tokens, &shape, step.stream);
   norm_rope_store(a.qkv.data(), shape, step.buffers->step(), step.buffers->tokens(), field_pointer(pages, 0),
                   field_pointer(pages, 1), pages.fields[0].dtype, a.queries.data(), step.stream);
   attend(step, layer, attention_layer(pages, layer), a.queries.data(), a.mixed.data());
@@ -304,13 +323,24 @@ void CudaModel::attend(const ForwardStep& step, int layer, const AttentionLayer&
     const StepLists& lists = step.attention->lists();
     const ListView& list = shape.window > 0 ? lists.window : sparse ? lists.selected : lists.all;
     if (sparse) {
-      step.sparse.flow->decode(pages, view, q, buffers.states(), list, step.sparse.nan_sequences, step.stream);
+      const bf16* rows = ranks_ != nullptr ? ranks_->whole_rows(q, view.decodes, step.stream) : q;
+      step.sparse.flow->decode(pages, view, rows, buffers.states(), list, step.sparse.nan_sequences, step.stream);
       if (step.sparse.pages != nullptr) add_counts(list, view, step.sparse.pages, step.stream);
     }
     step.attention->decode(shape, view, list, q, out, step.stream);
   }
   if (buffers.slice_count() > 0)
     prefill(shape, view, buffers.slices(), buffers.slice_count(), buffers.most_slice_tokens(), q, out, step.stream);
+}
+
+/// The norm of all heads together, which are on several ranks: their squares are added up first.
+void CudaModel::norm_across_ranks(const bf16* qkv, int64_t tokens, QkvShape* shape, cudaStream_t stream) {
+  float* squares = activations_->squares.data();
+  sum_of_squares(qkv, *shape, tokens, ranks_->counts(ranks_->share().rank), squares, stream);
+  ranks_->device().all_reduce_sum(squares, squares, 2 * tokens, stream);
+  shape->squares = squares;
+  shape->square_heads = ranks_->whole().heads;
+  shape->square_kv_heads = ranks_->whole().kv_heads;
 }
 
 void CudaModel::run_feed_forward(const LayerWeights& weights, int64_t tokens, float* out, cudaStream_t stream) {

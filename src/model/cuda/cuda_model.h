@@ -9,6 +9,7 @@
 #include "flow/backends/cuda/cuda_flow.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/moe.h"
+#include "model/cuda/cuda_ranks.h"
 #include "model/cuda/layer_weights.h"
 #include "model/cuda/noise.h"
 #include "model/cuda/step_buffers.h"
@@ -17,12 +18,15 @@ namespace vortex::cuda {
 
 /// Memory between operations, for steps of so many tokens; shared by all layers. [tokens, width] each.
 struct Activations {
-  Activations(const ModelConfig& config, int64_t tokens);
+  /// `ranks`: null when the model is whole.
+  Activations(const ModelConfig& config, const CudaRanks* ranks, int64_t tokens);
 
-  DeviceArray<float> hidden, block_out, normed_float;  // residual; output before a second norm; the router's input
-  DeviceArray<float> q_low;                            // latent models with q_lora_rank
+  DeviceArray<float> hidden, block_out,
+      normed_float;          // residual; output before a second norm, or of a rank; the router's input
+  DeviceArray<float> q_low;  // latent models with q_lora_rank
   DeviceArray<bf16> normed, qkv, queries, mixed, gate_up, inner;
   DeviceArray<bf16> kv_a, absorbed, attended;  // latent models
+  DeviceArray<float> squares;                  // [tokens, 2], norms over heads of several ranks
   int64_t bytes() const;
 };
 
@@ -46,8 +50,8 @@ struct ForwardStep {
 
 class CudaModel {
  public:
-  /// Takes every weight. Throws Failure.
-  explicit CudaModel(ModelFiles& files);
+  /// Takes every weight. `ranks`, null when the model is whole, outlives it. Throws Failure.
+  CudaModel(ModelFiles& files, CudaRanks* ranks);
 
   const ModelConfig& config() const { return config_; }
   /// Whether the kernels take this model's attention over such pages.
@@ -57,7 +61,8 @@ class CudaModel {
   /// Bytes that prepare() will take.
   int64_t step_bytes(int64_t tokens, int64_t max_length) const;
 
-  /// Queues the step: stores K and V, and writes the logits of the picked rows to `logits` [rows, vocab].
+  /// Queues the step: stores K and V, and writes the logits of the picked rows to `logits` [rows, vocab], of
+  /// the rank's part of the vocabulary where there are several.
   void forward(const ForwardStep& step, float* logits);
 
  private:
@@ -72,6 +77,11 @@ class CudaModel {
   void run_layer(const ForwardStep& step, int layer);
   void run_gqa(const ForwardStep& step, int layer, float* out);
   void run_latent(const ForwardStep& step, int layer, float* out);
+  void norm_across_ranks(const bf16* qkv, int64_t tokens, QkvShape* shape, cudaStream_t stream);
+  /// Where blocks add their part to what is there.
+  float* block_out() const;
+  /// Completes block_out() over the ranks, into the residual or before its second norm.
+  void add_up(int64_t tokens, cudaStream_t stream);
   void run_feed_forward(const LayerWeights& weights, int64_t tokens, float* out, cudaStream_t stream);
   void run_mlp(const MlpWeights& weights, int64_t tokens, float* out, cudaStream_t stream);
   void attend(const ForwardStep& step, int layer, const AttentionLayer& shape, const bf16* q, bf16* out);
@@ -79,9 +89,11 @@ class CudaModel {
   void add_normed(const DeviceArray<float>& weight, int64_t tokens, cudaStream_t stream);
   void product(const DeviceArray<bf16>& weight, int64_t rows, int64_t cols, const bf16* x, int64_t tokens, void* y,
                bool residual, const DeviceArray<float>& bias, cudaStream_t stream);
+  int64_t head_rows() const { return ranks_ != nullptr ? ranks_->share().vocab.size() : config_.vocab_size; }
   AttentionLayer attention_layer(const PageView& pages, int layer) const;
 
   ModelConfig config_;
+  CudaRanks* const ranks_;
   DeviceArray<bf16> embedding_, lm_head_;  // lm_head_ empty: the embedding
   DeviceArray<float> final_norm_;
   std::vector<LayerWeights> layers_;

@@ -28,11 +28,14 @@ int padded_decodes(int64_t decodes, int most) {
   return static_cast<int>(std::min<int64_t>(size, most));
 }
 
-CudaRunner::CudaRunner(const DeviceProperties& properties, ModelFiles& files, DType kv_dtype)
+CudaRunner::CudaRunner(const DeviceProperties& properties, ModelFiles& files, DType kv_dtype,
+                       std::unique_ptr<DeviceCommunicator> ranks, int sharers)
     : properties_(properties),
       device_(make_cuda_device()),
       kv_dtype_(kv_dtype),
-      model_(files),
+      sharers_(sharers),
+      ranks_(ranks == nullptr ? nullptr : std::make_unique<CudaRanks>(std::move(ranks), files)),
+      model_(files, ranks_.get()),
       stream_(make_stream()) {}
 
 /// Nothing may be freed under a step that runs.
@@ -41,8 +44,10 @@ CudaRunner::~CudaRunner() { cudaStreamSynchronize(stream_.get()); }
 int64_t CudaRunner::page_memory(const model::RunnerLimits& limits, double fraction) const {
   size_t free = 0, total = 0;
   if (cudaMemGetInfo(&free, &total) != cudaSuccess) return 0;
-  const auto ours = static_cast<int64_t>(fraction * static_cast<double>(total)) - static_cast<int64_t>(total - free);
-  const int64_t logits = int64_t{limits.sequences} * config().vocab_size * 8;
+  const auto ours =
+      (static_cast<int64_t>(fraction * static_cast<double>(total)) - static_cast<int64_t>(total - free)) / sharers_;
+  const int64_t gathered = ranks_ == nullptr ? 0 : ranks_->bytes(limits.sequences, limits.sequences);
+  const int64_t logits = int64_t{limits.sequences} * config().vocab_size * 8 + gathered;
   const int64_t lists = int64_t{limits.sequences} * config().kv_heads * (limits.max_length / 4);
   const int64_t step = model_.step_bytes(limits.batched_tokens + limits.sequences, limits.max_length);
   return std::max<int64_t>(ours - logits - lists - step - kReserve, 1);
@@ -70,11 +75,12 @@ Status CudaRunner::prepare(const model::RunnerLimits& limits, std::span<const Pa
                                  .multiprocessors = properties_.multiprocessors});
     nan_sequences_ = DeviceArray<int32_t>(limits.sequences);
     pages_read_ = DeviceArray<unsigned long long>(limits.sequences);
+    if (ranks_ != nullptr) ranks_->prepare(limits.sequences);
     if (sparsity.flow != nullptr) VORTEX_RETURN_IF_ERROR(compile(sparsity));
     reserve_logits(limits.sequences);
     for (Flight& flight : flights_) {
-      flight.nan_sequences = PinnedArray<int32_t>(limits.sequences);
-      flight.pages = PinnedArray<unsigned long long>(limits.sequences);
+      flight.nan_sequences = PinnedArray<int32_t>(rank_count() * limits.sequences);
+      flight.pages = PinnedArray<unsigned long long>(rank_count() * limits.sequences);
       flight.done = make_event();
     }
     VORTEX_CUDA_CHECK(cudaDeviceSynchronize());
@@ -97,7 +103,7 @@ Status CudaRunner::compile(const model::Sparsity& sparsity) {
   VORTEX_ASSIGN_OR_RETURN(flow_, flow::CudaFlow::compile(*plan_, limits));
   const bool planned = plan_->fixed_count();
   sparse_ = {flow_.get(), sparsity.layers, nan_sequences_.data(), planned ? nullptr : pages_read_.data()};
-  rows_per_sequence_ = std::ranges::count(sparsity.layers, true) * config().kv_heads;
+  rows_per_sequence_ = std::ranges::count(sparsity.layers, true) * whole().kv_heads;
   return {};
 }
 
@@ -107,13 +113,14 @@ void CudaRunner::reserve_logits(int rows) {
   VORTEX_CUDA_CHECK(cudaDeviceSynchronize());
   graphs_.clear();
   const int vocab = config().vocab_size;
-  logits_ = DeviceArray<float>(int64_t{rows} * vocab);
+  if (ranks_ != nullptr) ranks_->reserve_logits(rows);
+  if (leads()) logits_ = DeviceArray<float>(int64_t{rows} * vocab);
   DeviceArray<int32_t> drawn(rows);
   if (logit_rows_ > 0)
     VORTEX_CUDA_CHECK(cudaMemcpy(drawn.data(), drawn_.data(), static_cast<size_t>(logit_rows_) * sizeof(int32_t),
                                  cudaMemcpyDeviceToDevice));
   drawn_ = std::move(drawn);
-  draw_ = std::make_unique<DrawScratch>(rows, vocab);
+  if (leads()) draw_ = std::make_unique<DrawScratch>(rows, vocab);
   logit_rows_ = rows;
 }
 
@@ -133,7 +140,10 @@ void CudaRunner::launch_step(const model::Batch& batch) {
   const int decodes = decodes_only ? padded_decodes(batch.decodes, limits_.sequences) : static_cast<int>(batch.decodes);
   reserve_logits(static_cast<int>(batch.logit_tokens.size()));
   buffers_->upload(batch, decodes, state_blocks(batch), stream_.get());
-  run(decodes_only ? decodes : 0);
+  {
+    const auto held = ranks_ != nullptr ? ranks_->device().hold() : std::unique_lock<std::timed_mutex>();
+    run(decodes_only ? decodes : 0);
+  }
   Flight& flight = flights_[(oldest_ + in_flight_) % 2];
   note_flight(batch, &flight);
   bring_back(&flight);
@@ -154,6 +164,7 @@ std::vector<void*> CudaRunner::state_blocks(const model::Batch& batch) const {
 void CudaRunner::note_flight(const model::Batch& batch, Flight* flight) const {
   flight->rows = static_cast<int>(batch.logit_tokens.size());
   flight->decodes = batch.decodes;
+  flight->padded_decodes = buffers_->step().decodes;
   flight->on_host.assign(static_cast<size_t>(flight->rows), true);
   for (size_t i = 0; i < batch.draws.size(); ++i) flight->on_host[i] = !batch.draws[i].on_device;
   flight->pages_read.clear();
@@ -167,7 +178,7 @@ ForwardStep CudaRunner::forward_step() const {
 
 /// The first run of a size is not captured: libraries choose their algorithms in it. `bucket` 0: not a size of decodes.
 void CudaRunner::run(int bucket) {
-  if (bucket == 0) return queue();
+  if (bucket == 0 || (ranks_ != nullptr && !ranks_->device().capturable())) return queue();
   Warmth& warmth = graphs_[bucket];
   if (++warmth.runs == 1) return queue();
   if (warmth.graph == nullptr) warmth.graph = capture(stream_.get(), [&] { queue(); });
@@ -180,9 +191,24 @@ void CudaRunner::queue() {
   };
   if (flow_ != nullptr) clear(nan_sequences_);
   if (sparse_.pages != nullptr) clear(pages_read_);
-  model_.forward(forward_step(), logits_.data());
-  if (buffers_->rows() > 0)
-    draw_->run(logits_.data(), buffers_->draws(), buffers_->rows(), config().vocab_size, drawn_.data(), stream_.get());
+  model_.forward(forward_step(), ranks_ != nullptr ? ranks_->logit_part() : logits_.data());
+  if (ranks_ != nullptr) collect();
+  if (buffers_->rows() > 0) draw();
+}
+
+void CudaRunner::collect() {
+  if (buffers_->rows() > 0) ranks_->gather_logits(buffers_->rows(), logits_.data(), stream_.get());
+  const int32_t decodes = buffers_->step().decodes;
+  if (flow_ != nullptr && decodes > 0)
+    ranks_->gather_reports(nan_sequences_.data(), sparse_.pages, decodes, stream_.get());
+}
+
+/// On rank 0. The others embed the same tokens in the next step.
+void CudaRunner::draw() {
+  const int rows = buffers_->rows();
+  if (leads()) draw_->run(logits_.data(), buffers_->draws(), rows, config().vocab_size, drawn_.data(), stream_.get());
+  if (ranks_ != nullptr)
+    ranks_->device().broadcast(drawn_.data(), rows * static_cast<int64_t>(sizeof(int32_t)), stream_.get());
 }
 
 void CudaRunner::bring_back(Flight* flight) {
@@ -194,8 +220,14 @@ void CudaRunner::bring_back(Flight* flight) {
   };
   if (flight->tokens.size() < flight->rows) flight->tokens = PinnedArray<int32_t>(std::max(flight->rows, logit_rows_));
   copy(flight->tokens, drawn_, flight->rows);
-  if (flow_ != nullptr) copy(flight->nan_sequences, nan_sequences_, flight->decodes);
-  if (sparse_.pages != nullptr) copy(flight->pages, pages_read_, flight->decodes);
+  if (ranks_ == nullptr) {
+    if (flow_ != nullptr) copy(flight->nan_sequences, nan_sequences_, flight->decodes);
+    if (sparse_.pages != nullptr) copy(flight->pages, pages_read_, flight->decodes);
+  } else if (leads()) {
+    const int64_t reports = rank_count() * flight->padded_decodes;
+    if (flow_ != nullptr) copy(flight->nan_sequences, ranks_->nan_sequences(), reports);
+    if (sparse_.pages != nullptr) copy(flight->pages, ranks_->pages(), reports);
+  }
   VORTEX_CUDA_CHECK(cudaEventRecord(flight->done.get(), stream_.get()));
 }
 
@@ -203,7 +235,9 @@ Result<const model::StepResult*> CudaRunner::finish(float* logits) {
   VORTEX_CHECK(in_flight_ > 0, "no step is in flight");
   return guard([&]() -> Result<const model::StepResult*> {
     Flight& flight = flights_[oldest_];
-    VORTEX_CUDA_CHECK(cudaEventSynchronize(flight.done.get()));
+    const cudaError_t ended = cudaEventSynchronize(flight.done.get());
+    if (ranks_ != nullptr) VORTEX_RETURN_IF_ERROR(ranks_->device().status());
+    check(ended, "a step");
     fill_result(&flight, logits);
     oldest_ = 1 - oldest_;
     --in_flight_;
@@ -214,6 +248,7 @@ Result<const model::StepResult*> CudaRunner::finish(float* logits) {
 void CudaRunner::fill_result(Flight* flight, float* logits) {
   model::StepResult& result = flight->result;
   result.clear(flight->decodes);
+  if (!leads()) return;
   result.tokens.assign(flight->tokens.data(), flight->tokens.data() + flight->rows);
   const auto vocab = static_cast<size_t>(config().vocab_size);
   for (size_t row = 0; row < flight->on_host.size(); ++row) {
@@ -222,13 +257,22 @@ void CudaRunner::fill_result(Flight* flight, float* logits) {
     VORTEX_CUDA_CHECK(
         cudaMemcpy(logits + row * vocab, logits_.data() + row * vocab, vocab * sizeof(float), cudaMemcpyDeviceToHost));
   }
-  for (size_t i = 0; i < static_cast<size_t>(flight->decodes); ++i) {
-    result.pages_read[i] =
-        sparse_.pages != nullptr ? static_cast<int64_t>(flight->pages.data()[i]) : flight->pages_read[i];
-    if (flow_ != nullptr && flight->nan_sequences.data()[i] != 0)
-      result.failures.push_back({static_cast<int>(i),
-                                 {ErrorCode::kInternal, "flow " + plan_->graph.name, "the score of a page is NaN",
-                                  "the query or the flow's arithmetic is not finite"}});
+  for (int64_t i = 0; i < flight->decodes; ++i) fill_decode(*flight, i, &result);
+}
+
+/// Of all ranks: the pages read, and the first whose flow failed.
+void CudaRunner::fill_decode(const Flight& flight, int64_t decode, model::StepResult* result) const {
+  int64_t& pages = result->pages_read[static_cast<size_t>(decode)];
+  if (sparse_.pages == nullptr) pages = flight.pages_read[static_cast<size_t>(decode)];
+  for (int rank = 0; rank < rank_count(); ++rank) {
+    const int64_t at = rank * flight.padded_decodes + decode;
+    if (sparse_.pages != nullptr && (ranks_ == nullptr || ranks_->counts(rank)))
+      pages += static_cast<int64_t>(flight.pages.data()[at]);
+    if (flow_ == nullptr || flight.nan_sequences.data()[at] == 0) continue;
+    result->failures.push_back({static_cast<int>(decode),
+                                {ErrorCode::kInternal, "flow " + plan_->graph.name, "the score of a page is NaN",
+                                 "the query or the flow's arithmetic is not finite"}});
+    break;
   }
 }
 

@@ -14,8 +14,10 @@ namespace vortex::cuda {
 
 class CudaRunner final : public model::Runner {
  public:
-  /// Loads the weights of `files`. Throws Failure.
-  CudaRunner(const DeviceProperties& properties, ModelFiles& files, DType kv_dtype);
+  /// Loads the weights of `files`. `ranks`: null when the model is whole. `sharers`: ranks that share this GPU. Throws
+  /// Failure.
+  CudaRunner(const DeviceProperties& properties, ModelFiles& files, DType kv_dtype,
+             std::unique_ptr<DeviceCommunicator> ranks = nullptr, int sharers = 1);
   ~CudaRunner() override;
 
   const ModelConfig& config() const override { return model_.config(); }
@@ -40,6 +42,7 @@ class CudaRunner final : public model::Runner {
     std::vector<int64_t> pages_read;  // by decode, where the plan says it
     int rows = 0;
     int64_t decodes = 0;
+    int64_t padded_decodes = 0;  // reports of ranks are so far apart
     model::StepResult result;
   };
 
@@ -51,17 +54,26 @@ class CudaRunner final : public model::Runner {
   ForwardStep forward_step() const;
   void run(int bucket);
   void queue();
+  /// What other ranks computed of the step comes to rank 0.
+  void collect();
+  void draw();
   void bring_back(Flight* flight);
   void fill_result(Flight* flight, float* logits);
+  void fill_decode(const Flight& flight, int64_t decode, model::StepResult* result) const;
+  bool leads() const { return ranks_ == nullptr || ranks_->leads(); }
+  int rank_count() const { return ranks_ == nullptr ? 1 : ranks_->size(); }
+  const ModelConfig& whole() const { return ranks_ == nullptr ? config() : ranks_->whole(); }
 
   DeviceProperties properties_;
   std::unique_ptr<device::Device> device_;
   DType kv_dtype_;
+  int sharers_;
+  std::unique_ptr<CudaRanks> ranks_;  // null when the model is whole; outlives the graphs
   CudaModel model_;
   Stream stream_;
   model::RunnerLimits limits_;
   std::vector<PageView> pages_;
-  int64_t rows_per_sequence_ = 0;  // kv heads of all sparse layers
+  int64_t rows_per_sequence_ = 0;  // kv heads of all sparse layers, on all ranks
   std::unique_ptr<flow::CudaFlow> flow_;
   const flow::Plan* plan_ = nullptr;
   SparseLayers sparse_;
