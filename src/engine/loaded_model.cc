@@ -64,6 +64,11 @@ Result<Gpu> open_gpu(const model::GpuPlace& place) {
   return gpu;
 }
 
+/// The same where ranks compute the same bits and meet in the same way; never 0.
+uint64_t number_of(const Gpu& gpu) {
+  return std::hash<std::string>()(gpu.name + (gpu.place.shared ? " shared" : "")) | 1;
+}
+
 Status check_gpu_options(const EngineOptions& options) {
   if (options.quantize != "none")
     return Error{ErrorCode::kUnsupported, "--quantize", "weights stay bfloat16 on a GPU", "leave it out"};
@@ -145,7 +150,7 @@ Result<LoadedModel> LoadedModel::load(const EngineOptions& options, std::unique_
   if (several) {
     VORTEX_RETURN_IF_ERROR(loaded.files->split(ranks->rank(), ranks->size()));
     loaded.ranks = std::make_unique<model::RankGroup>(ranks, *loaded.files);
-    VORTEX_RETURN_IF_ERROR(loaded.ranks->check_alike(!gpu ? 0 : gpu->place.shared ? 1 : 2));
+    VORTEX_RETURN_IF_ERROR(loaded.ranks->check_alike(gpu ? number_of(*gpu) : 0));
   }
   VORTEX_RETURN_IF_ERROR(gpu ? load_on_gpu(options, *gpu, ranks, &loaded) : load_on_cpu(options, group, &loaded));
   loaded.kv_dtype = loaded.runner->kv_dtype();
