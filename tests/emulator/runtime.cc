@@ -82,9 +82,9 @@ cudaError_t release(void* data) {
   return cudaSuccess;
 }
 
-/// $EMULATED_GPUS, else one. A process uses one of them, which is itself.
+/// $VORTEX_EMULATOR_GPUS, else one. A process uses one of them, which is itself.
 int device_count() {
-  const char* text = std::getenv("EMULATED_GPUS");
+  const char* text = std::getenv("VORTEX_EMULATOR_GPUS");
   return text != nullptr ? std::max(std::atoi(text), 0) : 1;
 }
 

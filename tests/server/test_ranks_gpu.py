@@ -34,7 +34,7 @@ CASES = {
 
 def gpus(count, **variables):
     return environment(
-        VORTEX_CUDA_LIBRARY=str(LIBRARY), VORTEX_NCCL_LIBRARY=str(NCCL), EMULATED_GPUS=str(count), **variables
+        VORTEX_CUDA_LIBRARY=str(LIBRARY), VORTEX_NCCL_LIBRARY=str(NCCL), VORTEX_EMULATOR_GPUS=str(count), **variables
     )
 
 
