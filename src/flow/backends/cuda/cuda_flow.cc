@@ -39,6 +39,7 @@ class CompiledCudaFlow final : public CudaFlow {
     if (source.rows_kernel) rows_ = prepare("flow_rows", source.threads, 0, 0);
     pages_ = prepare("flow_pages", source.threads, source.pages_shared, source.pages_floats);
     choose_ = prepare("flow_choose", source.choose_threads, source.choose_shared, source.choose_floats);
+    choose_few_ = prepare("flow_choose", source.few_threads, source.few_shared, source.choose_floats);
     if (source.saves) saved_ = prepare("flow_saved", source.threads, 0, 0);
     page_scratch_ = cuda::DeviceArray<float>(source.page_floats);
     row_scratch_ = cuda::DeviceArray<float>(source.row_floats);
@@ -49,25 +50,35 @@ class CompiledCudaFlow final : public CudaFlow {
 
   void update(const PageView& view, const cuda::StepView& step, const cuda::TokenView& tokens,
               cudaStream_t stream) override {
-    Args args = arguments(view, step);
+    Args args = arguments(view, step, nullptr, nullptr);
     args.tokens = tokens;
     update_.run(args, int64_t{tokens.count} * limits_.kv_heads, stream);
   }
 
-  void decode(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
-              cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) override {
-    VORTEX_CHECK(step.decodes <= limits_.sequences, "{} decodes, at most {}", step.decodes, limits_.sequences);
-    Args args = arguments(view, step);
-    args.query = reinterpret_cast<const uint16_t*>(q);
-    args.states = reinterpret_cast<unsigned char* const*>(states);
-    args.list = list;
-    args.nan_sequences = nan_sequences;
-    const int64_t rows = int64_t{step.decodes} * limits_.kv_heads;
+  void score(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
+             cudaStream_t stream) override {
+    const Args args = arguments(view, step, q, states);
+    const int64_t rows = rows_of(step);
     if (rows == 0) return;
     if (rows_.kernel != nullptr) rows_.run(args, rows, stream);
     pages_.run(args, pages_.blocks, stream);
-    choose_.run(args, rows, stream);
-    if (saved_.kernel != nullptr) saved_.run(args, (step.decodes + saved_.threads - 1) / saved_.threads, stream);
+  }
+
+  void choose(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
+              cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) override {
+    Args args = arguments(view, step, q, states);
+    args.list = list;
+    args.nan_sequences = nan_sequences;
+    const int64_t rows = rows_of(step);
+    (rows <= choose_few_.blocks ? choose_few_ : choose_).run(args, rows, stream);
+  }
+
+  void decode(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
+              cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) override {
+    score(view, step, q, states, stream);
+    choose(view, step, q, states, list, nan_sequences, stream);
+    if (saved_.kernel != nullptr && step.decodes > 0)
+      saved_.run(arguments(view, step, q, states), (step.decodes + saved_.threads - 1) / saved_.threads, stream);
   }
 
   int64_t state_bytes() const override { return state_bytes_; }
@@ -76,7 +87,7 @@ class CompiledCudaFlow final : public CudaFlow {
   Launch prepare(const char* name, int threads, int shared, int64_t block_floats) {
     Launch launch{program_.kernel(name), threads, shared, 0};
     const void* function = reinterpret_cast<const void*>(launch.kernel);
-    if (shared > 0)
+    if (shared > 0)  // a later call for the same kernel asks for no less
       VORTEX_CUDA_CHECK(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
     int device = 0, multiprocessors = 0, each = 0;
     VORTEX_CUDA_CHECK(cudaGetDevice(&device));
@@ -110,10 +121,18 @@ class CompiledCudaFlow final : public CudaFlow {
     weight_pointers_ = cuda::to_device(std::span<const uint16_t* const>(pointers));
   }
 
-  Args arguments(const PageView& view, const cuda::StepView& step) const {
+  int64_t rows_of(const cuda::StepView& step) const {
+    VORTEX_CHECK(step.decodes <= limits_.sequences, "{} decodes, at most {}", step.decodes, limits_.sequences);
+    return int64_t{step.decodes} * limits_.kv_heads;
+  }
+
+  Args arguments(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q,
+                 void* const* states) const {
     Args args;
     args.step = step;
     args.layer = view.layer;
+    args.query = reinterpret_cast<const uint16_t*>(q);
+    args.states = reinterpret_cast<unsigned char* const*>(states);
     for (size_t f = 0; f < view.fields.size(); ++f)
       args.fields[f] = reinterpret_cast<unsigned char*>(view.fields[f].base);
     args.weights = weight_pointers_.data();
@@ -128,7 +147,7 @@ class CompiledCudaFlow final : public CudaFlow {
   const CudaFlowLimits limits_;
   const cuda::Program program_;
   const int64_t state_bytes_;
-  Launch update_, rows_, pages_, choose_, saved_;
+  Launch update_, rows_, pages_, choose_, choose_few_, saved_;
   int64_t workspace_ = 0;  // floats
   cuda::DeviceArray<float> page_scratch_, row_scratch_, team_scratch_;
   cuda::DeviceArray<unsigned long long> sort_scratch_;

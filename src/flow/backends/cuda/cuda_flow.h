@@ -46,6 +46,13 @@ class CudaFlow {
   virtual void decode(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
                       cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) = 0;
 
+  /// The two halves of decode, for measurements: the scores of all pages go to scratch, and pages are chosen by what the
+  /// call before left there. Nothing that Save wrote is taken over.
+  virtual void score(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
+                     cudaStream_t stream) = 0;
+  virtual void choose(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
+                      cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) = 0;
+
   /// What Save keeps for one sequence, all layers; 0: nothing.
   virtual int64_t state_bytes() const = 0;
 };

@@ -16,10 +16,17 @@ namespace {
 
 constexpr int64_t kSharedFloats = 12 * 1024;  // of a block's workspace; larger ones lie in device memory
 
-constexpr int64_t kLongRow = 8192;  // pages: from there on, or where rows are few, one has a large block
-constexpr int64_t kFewRows = 128;
+constexpr int64_t kThreadPages = 16;  // of a row, that a thread of the choice holds at most
+constexpr int64_t kLeastChoose = 256, kMostChoose = 1024;  // threads
 
 int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
+
+/// Threads of a block that chooses, for so many.
+int choose_threads(int64_t wanted) {
+  int64_t threads = kLeastChoose;
+  while (threads < wanted && threads < kMostChoose) threads *= 2;
+  return static_cast<int>(threads);
+}
 
 class SourceWriter {
  public:
@@ -32,7 +39,8 @@ class SourceWriter {
         row_writer_(analysis_, fast_) {
     VORTEX_CHECK(plan.fields.size() <= 64, "{} fields", plan.fields.size());
     rows_ = int64_t{limits.sequences} * limits.kv_heads;
-    if (limits.max_pages > kLongRow || rows_ <= kFewRows) out_.choose_threads = 1024;
+    out_.choose_threads = choose_threads((limits.max_pages + kThreadPages - 1) / kThreadPages);
+    out_.few_threads = choose_threads(limits.max_pages);
   }
 
   FlowSource write() {
@@ -66,10 +74,10 @@ class SourceWriter {
         "constexpr int kFlowType = {}, kSequences = {}, kKvHeads = {}, kPageTokens = {}, kBos = {}, kEos = {};\n"
         "constexpr int64_t kMaxPages = {}, kRows = {}, kRowFloats = {}, kSortRoom = {};\n"
         "constexpr bool kSaves = {};\nconstexpr int64_t kStateHeader = {}, kStateCopy = {};\n"
-        "constexpr int kThreads = {}, kChooseThreads = {}, kLastShift = {};\n}}\n",
+        "constexpr int kThreads = {}, kChooseThreads = {}, kFewThreads = {}, kLastShift = {};\n}}\n",
         type_name(plan_.dtype), limits_.sequences, limits_.kv_heads, limits_.page_tokens, limits_.reserved_bos,
         limits_.reserved_eos, limits_.max_pages, rows_, analysis_.row_floats, sort_room, plan_.saves(), header, copy,
-        out_.threads, out_.choose_threads, plan_.dtype == DType::kBF16 ? 16 : 0);
+        out_.threads, out_.choose_threads, out_.few_threads, plan_.dtype == DType::kBF16 ? 16 : 0);
   }
 
   /// Taps of convolutions.
@@ -297,14 +305,14 @@ class SourceWriter {
     std::string body;
     if (query) body += row_writer_.lead_values(writer, !analysis_.rows_kernel);
     for (const auto& group : program_.groups) body += choice_group(group, writer, &workspace);
-    const int warps = out_.choose_threads / 32;
-    const bool shared = warps * workspace.used <= kSharedFloats;
-    const int64_t rows = rows_shared ? analysis_.row_floats : 0;
-    const int64_t marks_at = rows + (shared ? warps * workspace.used : 0);
-    const int64_t marks = plan_.output().op == Op::kUnion ? (limits_.max_pages + 31) / 32 : 0;
-    out_.choose_shared = static_cast<int>(4 * (marks_at + marks));
-    out_.choose_floats = shared ? 0 : warps * workspace.used;
-    return "extern \"C\" __global__ void __launch_bounds__(kChooseThreads) flow_choose(const __grid_constant__ Args a) "
+    const int64_t marks = plan_.output().op == Op::kUnion ? round_up((limits_.max_pages + 31) / 32, 4) : 0;
+    const int64_t marks_at = rows_shared ? analysis_.row_floats : 0, workspace_at = marks_at + marks;
+    const int64_t few = out_.few_threads / 32 * workspace.used, many = out_.choose_threads / 32 * workspace.used;
+    const bool shared = few <= kSharedFloats;
+    out_.choose_shared = static_cast<int>(4 * (workspace_at + (shared ? many : 0)));
+    out_.few_shared = static_cast<int>(4 * (workspace_at + (shared ? few : 0)));
+    out_.choose_floats = shared ? 0 : few;
+    return "extern \"C\" __global__ void __launch_bounds__(kFewThreads) flow_choose(const __grid_constant__ Args a) "
            "{\n"
            "float* const shared = dynamic_shared();\n__shared__ SelectMemory memory;\nconst Block block;\n"
            "for (int index = blockIdx.x; index < a.step.decodes * kKvHeads; index += gridDim.x) {\n"
@@ -312,7 +320,7 @@ class SourceWriter {
            "__syncthreads();\nif (threadIdx.x == 0) memory.nan = 0;\n__syncthreads();\n"
            "const Saved saved(a, row.sequence);\nfloat* const b = " +
            (rows_shared ? "shared" : row_scratch()) + ";\n" +
-           workspace_text(shared, rows, workspace.used, out_.choose_floats) + body + choice(marks_at) +
+           workspace_text(shared, workspace_at, workspace.used, out_.choose_floats) + body + choice(marks_at) +
            "if (threadIdx.x == 0 && memory.nan != 0) a.nan_sequences[row.sequence] = 1;\n}\n}\n";
   }
 
@@ -408,14 +416,15 @@ class SourceWriter {
         return program_.node(program_.values[static_cast<size_t>(output.inputs[i])].producer).attributes.k;
       };
       return fmt::format(
-          "choose_union<kLastShift>(memory, a, row, {}, {}, {}, {}, reinterpret_cast<uint32_t*>(shared + {}));\n",
+          "choose_union(memory, a, row, {}, {}, {}, {}, reinterpret_cast<uint32_t*>(shared + {}));\n",
           scores[0], size(0), scores[1], size(1), marks_at);
     }
     if (output.op == Op::kTopP)
-      return fmt::format("choose_mass<kLastShift>(memory, a, row, {}, {}, {});\n", scores[0],
+      return fmt::format("choose_mass(memory, a, row, {}, {}, {});\n", scores[0],
                          number(output.attributes.mass), output.attributes.at_least);
-    const float tolerance = output.op == Op::kApproxTopK ? output.attributes.tolerate_ratio : 0;
-    return fmt::format("choose_top<kLastShift>(memory, a, row, {}, {});\n", scores[0], number(tolerance));
+    const bool approx = output.op == Op::kApproxTopK;
+    return fmt::format("choose_top<{}>(memory, a, row, {}, {});\n", approx, scores[0],
+                       number(approx ? output.attributes.tolerate_ratio : 0.0f));
   }
 
   std::string write_saved() const {

@@ -13,8 +13,10 @@ namespace vortex::flow {
 struct FlowSource {
   std::string text;
   int threads = 256;                                               // of a block, all kernels but the choice
-  int choose_threads = 512;                                        // of a block of the choice
-  int update_shared = 0, pages_shared = 0, choose_shared = 0;      // bytes
+  int choose_threads = 256;                                        // of a block of the choice, where rows are many
+  int few_threads = 1024;                                          // the same where they are few
+  int update_shared = 0, pages_shared = 0;                         // bytes
+  int choose_shared = 0, few_shared = 0;                           // bytes, with so many threads
   int64_t update_floats = 0, pages_floats = 0, choose_floats = 0;  // of a block's workspace in device memory
   int64_t page_floats = 0;                                         // of all rows together
   int64_t row_floats = 0;                                          // of all rows together

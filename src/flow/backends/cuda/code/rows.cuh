@@ -127,25 +127,34 @@ struct Slots {
   }
 };
 
-template <int kLastShift>
+/// Where the best k are left before they are written down as pages: their places in the list, if there are many.
+inline int* room_for(SelectMemory& memory, const Slots& slots, int k) {
+  return k <= kDirect ? memory.best : slots.line + kBos;
+}
+
+template <bool kApprox>
 void choose_top(SelectMemory& memory, const Args& a, const Row& row, const float* score, float tolerance) {
   const Slots slots(a, row);
   const int enough = static_cast<int>(ceil((1.0 - double{tolerance}) * row.k));
-  select_best<kLastShift>(memory, score + kBos, row.end - kBos, row.k, enough,
-                          [&](int i, int place) { slots.put(place, kBos + i); });
+  int* const best = room_for(memory, slots, row.k);
+  select_best<kApprox>(memory, score + kBos, row.end - kBos, row.k, enough, best);
+  for (int i = static_cast<int>(threadIdx.x); i < row.k; i += static_cast<int>(blockDim.x))
+    slots.put(i, kBos + best[i]);
 }
 
-template <int kLastShift>
-void choose_mass(SelectMemory& memory, const Args& a, const Row& row, const float* score, float mass, int least) {
+inline void choose_mass(SelectMemory& memory, const Args& a, const Row& row, const float* score, float mass,
+                        int least) {
   const Slots slots(a, row);
   unsigned long long* sorted = a.sort_scratch + int64_t{row.index} * kSortRoom;
   int size = 1;
   while (size < row.k) size *= 2;
   const float* middle = score + kBos;
-  select_best<kLastShift>(memory, middle, row.end - kBos, row.k, row.k, [&](int i, int place) {
-    sorted[place] = static_cast<unsigned long long>(key_of(middle[i])) << 32 | ~static_cast<uint32_t>(i);
-  });
-  for (int i = row.k + static_cast<int>(threadIdx.x); i < size; i += static_cast<int>(blockDim.x)) sorted[i] = 0;
+  int* const best = room_for(memory, slots, row.k);
+  select_best<false>(memory, middle, row.end - kBos, row.k, row.k, best);
+  for (int i = static_cast<int>(threadIdx.x); i < size; i += static_cast<int>(blockDim.x))
+    sorted[i] = i < row.k ? static_cast<unsigned long long>(key_of(middle[best[i]])) << 32 |
+                                ~static_cast<uint32_t>(best[i])
+                          : 0;
   sort_down(sorted, size);
   const int count = count_mass(memory, middle, row.end - kBos, sorted, row.k, mass);
   const int kept = max(min(count, row.k), min(least, row.k));
@@ -154,16 +163,23 @@ void choose_mass(SelectMemory& memory, const Args& a, const Row& row, const floa
   slots.finish(kept);
 }
 
+/// Sets the bits of the best k pages.
+inline void mark_best(SelectMemory& memory, const Slots& slots, const float* score, int n, int k, uint32_t* marks) {
+  int* const best = room_for(memory, slots, k);
+  select_best<false>(memory, score, n, k, k, best);
+  for (int i = static_cast<int>(threadIdx.x); i < k; i += static_cast<int>(blockDim.x))
+    atomicOr(&marks[best[i] / 32], 1u << best[i] % 32);
+  __syncthreads();
+}
+
 /// The best k0 pages by one score and the best k1 by another. `marks`: a bit a page.
-template <int kLastShift>
-void choose_union(SelectMemory& memory, const Args& a, const Row& row, const float* score0, int k0, const float* score1,
-                  int k1, uint32_t* marks) {
+inline void choose_union(SelectMemory& memory, const Args& a, const Row& row, const float* score0, int k0,
+                         const float* score1, int k1, uint32_t* marks) {
   const Slots slots(a, row);
   const int n = row.end - kBos, words = (n + 31) / 32;
   for (int i = static_cast<int>(threadIdx.x); i < words; i += static_cast<int>(blockDim.x)) marks[i] = 0;
-  const auto mark = [&](int i, int) { atomicOr(&marks[i / 32], 1u << i % 32); };
-  select_best<kLastShift>(memory, score0 + kBos, n, min(k0, n), min(k0, n), mark);
-  select_best<kLastShift>(memory, score1 + kBos, n, min(k1, n), min(k1, n), mark);
+  mark_best(memory, slots, score0 + kBos, n, min(k0, n), marks);
+  mark_best(memory, slots, score1 + kBos, n, min(k1, n), marks);
   if (threadIdx.x == 0) memory.taken = 0;
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < words; i += static_cast<int>(blockDim.x)) {

@@ -1,143 +1,276 @@
-// The best pages of a row, by a block: the cut is found a byte of the ordered keys at a time.
+// The best pages of a row, by a block. Numbers are read once where a row's fit the registers. A first bound on the cut
+// comes from the best of groups of pages: with k groups, k pages are no worse than the worst of these. What is left is
+// ranked by comparing each with each if it is little, else a histogram over the range that is left narrows it.
 namespace vortex::flow_code {
 
-struct SelectMemory {
-  int histogram[256];
-  int sums[32];
-  int digit, above, level;  // of the last byte: its value at the cut, keys above it, keys at it
-  int taken;
-  int nan;
-  float room[32];
-  double masses[32];
+constexpr int kBins = 1024;   // of a histogram
+constexpr int kDirect = 256;  // candidates that are compared with each other
+constexpr int kWarps = 32;    // of a block, at most
+constexpr int kItems = kMaxPages > 12 * kChooseThreads ? 16 : static_cast<int>((kMaxPages - 1) / (4 * kChooseThreads) + 1) * 4;
+constexpr bool kHeld = kMaxPages <= 16 * kChooseThreads;
+
+/// A score's key, then its page's distance from the last one: no two are equal, and the lower of two pages with one key
+/// ranks higher.
+constexpr bool kShortRank = kLastShift >= 16 && kMaxPages - kBos - kEos <= 0xffff;
+template <bool kShort>
+struct RankType {
+  using Type = uint32_t;
 };
+template <>
+struct RankType<false> {
+  using Type = unsigned long long;
+};
+using Rank = RankType<kShortRank>::Type;
+constexpr int kRankBits = 8 * sizeof(Rank), kIndexBits = kRankBits / 2;
+constexpr Rank kLastIndex = ~Rank{0} >> kIndexBits;
+constexpr int kKeyShift = kShortRank ? 16 : 0;
 
 /// Order-preserving: NaN is 0, below -infinity; -0 equals +0.
 inline uint32_t key_of(float x) {
   const uint32_t bits = bits_of(x + 0.0f);
   return is_nan(x) ? 0 : (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
 }
+inline Rank rank_of(uint32_t key, int index) { return Rank{key} << kIndexBits | (kLastIndex - static_cast<Rank>(index)); }
+inline int index_of(Rank rank) { return static_cast<int>(kLastIndex - (rank & kLastIndex)); }
+inline int width_of(uint32_t x) { return 32 - __clz(static_cast<int>(x)); }
+inline int width_of(unsigned long long x) { return 64 - __clzll(static_cast<long long>(x)); }
 
-/// Keys above `high` are chosen, of those in [low, high] the first `count` of `level`.
+struct SelectMemory {
+  int histogram[kBins];
+  Rank candidates[kDirect];
+  int best[kDirect];
+  int sums[kWarps];
+  uint32_t lows[kWarps], highs[kWarps];
+  int digit, above, level;  // the bin of the cut: its number, ranks above it, ranks in it
+  int taken, found;
+  int nan;
+  float room[kWarps];
+  double masses[kWarps];
+};
+
+/// Ranks above `high` are chosen, of those in [low, high] the best `count`. There are `level` of them, or fewer.
 struct Cut {
-  uint32_t low, high;
+  Rank low, high;
   int count, level;
 };
 
-/// Calls visit(i, key, inside) for every score, by all threads together and in ascending order from call to call; keys
-/// outside are 0. Several loads are on their way at a time.
-template <class Visit>
-void visit_keys(const float* score, int n, const Visit& visit) {
-  constexpr int kLoads = 4;
-  const int threads = static_cast<int>(blockDim.x);
-  for (int base = static_cast<int>(threadIdx.x); base - static_cast<int>(threadIdx.x) < n; base += kLoads * threads) {
-    float x[kLoads];
-#pragma unroll
-    for (int u = 0; u < kLoads; ++u) x[u] = base + u * threads < n ? score[base + u * threads] : 0.0f;
-#pragma unroll
-    for (int u = 0; u < kLoads; ++u) {
-      const int i = base + u * threads;
-      if (i - static_cast<int>(threadIdx.x) < n) visit(i, i < n ? key_of(x[u]) : 0, i < n);
+/// The ranks of n scores. A thread has each blockDim.x-th, kItems at a time.
+class Ranks {
+ public:
+  Ranks(const float* score, int n) : score_(score), n_(n) {
+    if constexpr (kHeld) load(static_cast<int>(threadIdx.x), held_);
+  }
+  int size() const { return n_; }
+  /// Of the keys only these bits count from now on.
+  void keep_above(int shift) { kept_ = ~Rank{0} << shift | kLastIndex; }
+
+  /// Calls visit(first, keys) for each kItems of this thread; all threads take part as often.
+  template <class Visit>
+  void visit(const Visit& visit) const {
+    const int thread = static_cast<int>(threadIdx.x);
+    if constexpr (kHeld) {
+      visit(thread, held_);
+    } else {
+      for (int first = thread; first - thread < n_; first += kItems * static_cast<int>(blockDim.x)) {
+        uint32_t keys[kItems];
+        load(first, keys);
+        visit(first, keys);
+      }
     }
   }
+  /// Calls each(u, i) for item u, which is score i. Items of the last four may lie outside: they rank below all.
+  template <class Each>
+  void items(int first, const Each& each) const {
+    const int threads = static_cast<int>(blockDim.x), left = n_ - first + static_cast<int>(threadIdx.x);
+#pragma unroll
+    for (int u = 0; u < kItems; ++u) {
+      if (u % 4 == 0 && u * threads >= left) break;
+      each(u, first + u * threads);
+    }
+  }
+  Rank rank(uint32_t key, int index) const { return rank_of(key, index) & kept_; }
+  /// The lowest that a score can have: what lies outside is below.
+  Rank lowest() const { return rank_of(0, n_ - 1); }
+
+ private:
+  void load(int first, uint32_t (&keys)[kItems]) const {
+    float x[kItems];
+    items(first, [&](int u, int i) { x[u] = i < n_ ? score_[i] : from_bits(0x7fc00000u); });
+    items(first, [&](int u, int) { keys[u] = key_of(x[u]) >> kKeyShift; });
+  }
+
+  const float* score_;
+  int n_;
+  Rank kept_ = ~Rank{0};
+  uint32_t held_[kItems];
+};
+
+/// Where the best k lie. Notices NaN.
+inline Cut first_cut(SelectMemory& memory, const Ranks& ranks, int k) {
+  const int threads = static_cast<int>(blockDim.x), warp = Block().warp();
+  uint32_t best[4] = {};  // of a group each
+  bool nan = false;
+  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+    ranks.items(first, [&](int u, int i) {
+      best[u % 4] = max(best[u % 4], keys[u]);
+      nan |= keys[u] == 0 && i < ranks.size();
+    });
+  });
+  if (nan) memory.nan = 1;
+  const uint32_t top = max(max(best[0], best[1]), max(best[2], best[3]));
+  uint32_t least = k <= threads ? top : k <= 4 * threads ? min(min(best[0], best[1]), min(best[2], best[3])) : 0;
+  // Larger groups, while there are k of them, give a closer bound.
+  for (int lanes = 1; lanes < 32 && threads / (2 * lanes) >= k; lanes *= 2)
+    least = max(least, __shfl_xor_sync(0xffffffffu, least, lanes));
+  least = __reduce_min_sync(0xffffffffu, least);
+  const uint32_t warp_top = __reduce_max_sync(0xffffffffu, top);
+  if (lane_id() == 0) {
+    memory.lows[warp] = least;
+    memory.highs[warp] = warp_top;
+  }
+  __syncthreads();
+  const bool has = lane_id() < Block().warps();
+  const uint32_t low = __reduce_min_sync(0xffffffffu, has ? memory.lows[lane_id()] : ~0u);
+  const uint32_t high = __reduce_max_sync(0xffffffffu, has ? memory.highs[lane_id()] : 0u);
+  return {max(Rank{low} << kIndexBits, ranks.lowest()), rank_of(high, 0), k, ranks.size()};
 }
 
-/// Counts a byte of the keys that share the known bits with `prefix`.
-inline void count_bytes(SelectMemory& memory, const float* score, int n, uint32_t prefix, uint32_t known, int shift) {
-  for (int bin = static_cast<int>(threadIdx.x); bin < 256; bin += static_cast<int>(blockDim.x))
+/// The bin where `wanted` ranks, counted from the top, end.
+inline void find_digit(SelectMemory& memory, int wanted) {
+  const int each = kBins / static_cast<int>(blockDim.x), first = kBins - 1 - static_cast<int>(threadIdx.x) * each;
+  int sum = 0;
+  for (int i = 0; i < each; ++i) sum += memory.histogram[first - i];
+  int above = sum;
+  for (int distance = 1; distance < 32; distance *= 2) {
+    const int other = __shfl_up_sync(0xffffffffu, above, distance);
+    if (lane_id() >= distance) above += other;
+  }
+  if (lane_id() == 31) memory.sums[Block().warp()] = above;
+  __syncthreads();
+  above += __reduce_add_sync(0xffffffffu, lane_id() < Block().warp() ? memory.sums[lane_id()] : 0) - sum;
+  if (above < wanted && above + sum >= wanted) {
+    int digit = first;
+    while (above + memory.histogram[digit] < wanted) above += memory.histogram[digit--];
+    memory.digit = digit;
+    memory.above = above;
+    memory.level = memory.histogram[digit];
+  }
+  __syncthreads();
+}
+
+/// Leaves of a cut the 2^shift ranks where it ends. At most kBins of these make up the cut.
+inline void narrow(SelectMemory& memory, const Ranks& ranks, Cut* cut, int shift) {
+  for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += static_cast<int>(blockDim.x))
     memory.histogram[bin] = 0;
   __syncthreads();
-  visit_keys(score, n, [&](int, uint32_t key, bool inside) {
-    if (inside && key == 0) memory.nan = 1;
-    const int bin = inside && ((key ^ prefix) & known) == 0 ? static_cast<int>(key >> shift & 0xff) : 256;
-    const uint32_t same = __match_any_sync(0xffffffffu, bin);
-    if (bin < 256 && __ffs(static_cast<int>(same)) - 1 == lane_id()) atomicAdd(&memory.histogram[bin], __popc(same));
+  const Rank low = cut->low, high = cut->high, start = low >> shift;
+  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+    ranks.items(first, [&](int u, int i) {
+      const Rank rank = ranks.rank(keys[u], i);
+      if (rank >= low && rank <= high) atomicAdd(&memory.histogram[static_cast<int>((rank >> shift) - start)], 1);
+    });
   });
   __syncthreads();
+  find_digit(memory, cut->count);
+  const Rank from = (start + static_cast<Rank>(memory.digit)) << shift;
+  *cut = {max(low, from), min(high, from | ((Rank{1} << shift) - 1)), cut->count - memory.above, memory.level};
 }
 
-/// The byte where `wanted` keys, counted from the top, end. By the first warp, eight bytes a lane.
-inline void find_digit(SelectMemory& memory, int wanted) {
-  if (threadIdx.x < 32) {
-    const int first = 255 - 8 * lane_id();
-    int sum = 0;
-    for (int i = 0; i < 8; ++i) sum += memory.histogram[first - i];
-    int above = sum;
+/// The finest bins that a histogram has enough of.
+inline int shift_of(const Cut& cut) {
+  const int shift = max(width_of(cut.high - cut.low) - width_of(static_cast<uint32_t>(kBins - 1)), 0);
+  return (cut.high >> shift) - (cut.low >> shift) < kBins ? shift : shift + 1;
+}
+
+/// The cut of approxTopK: bytes of the keys are looked at from the first on until `enough` are above the bin that is
+/// left; of that bin the lower pages are taken.
+inline void stop_early(SelectMemory& memory, Ranks* ranks, Cut* cut, int enough) {
+  const int k = cut->count;
+  *cut = {ranks->lowest(), ~Rank{0}, k, ranks->size()};
+  int shift = kRankBits;
+  do {
+    shift -= 8;
+    narrow(memory, *ranks, cut, shift);
+  } while (k - cut->count < enough && shift > kIndexBits);
+  ranks->keep_above(shift);
+  cut->high = (cut->low >> shift << shift) | kLastIndex;
+}
+
+/// How many threads before this one of its warp, and of the warps before in the order of their coming, have how much.
+inline int reserve(int* counter, int before, int total) {
+  int start = 0;
+  if (lane_id() == 0 && total > 0) start = atomicAdd(counter, total);
+  return __shfl_sync(0xffffffffu, start, 0) + before;
+}
+
+/// Leaves the indices of what is above the cut at best[0 ..), and up to kDirect ranks of its level as candidates.
+/// Returns how many the level has.
+inline int collect(SelectMemory& memory, const Ranks& ranks, const Cut& cut, int* best) {
+  if (threadIdx.x == 0) memory.taken = memory.found = 0;
+  __syncthreads();
+  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+    uint32_t above = 0, level = 0;  // a bit an item
+    ranks.items(first, [&](int u, int i) {
+      const Rank rank = ranks.rank(keys[u], i);
+      above |= static_cast<uint32_t>(rank > cut.high) << u;
+      level |= static_cast<uint32_t>(rank >= cut.low && rank <= cut.high) << u;
+    });
+    if (!__any_sync(0xffffffffu, (above | level) != 0)) return;
+    const int mine = __popc(above) << 16 | __popc(level);
+    int sums = mine;
     for (int distance = 1; distance < 32; distance *= 2) {
-      const int other = __shfl_up_sync(0xffffffffu, above, distance);
-      if (lane_id() >= distance) above += other;
+      const int other = __shfl_up_sync(0xffffffffu, sums, distance);
+      if (lane_id() >= distance) sums += other;
     }
-    above -= sum;
-    if (above < wanted && above + sum >= wanted) {
-      int digit = first;
-      while (above + memory.histogram[digit] < wanted) above += memory.histogram[digit--];
-      memory.digit = digit;
-      memory.above = above;
-      memory.level = memory.histogram[digit];
-    }
-  }
-  __syncthreads();
-}
-
-/// k of n scores, k > 0. Stops once `enough` are above the bin that is left. kLastShift: keys have no bits that differ
-/// below it.
-template <int kLastShift>
-Cut find_cut(SelectMemory& memory, const float* score, int n, int k, int enough) {
-  uint32_t prefix = 0;
-  int wanted = k;
-  for (int shift = 24;; shift -= 8) {
-    count_bytes(memory, score, n, prefix, shift == 24 ? 0u : ~0u << (shift + 8), shift);
-    find_digit(memory, wanted);
-    prefix |= static_cast<uint32_t>(memory.digit) << shift;
-    wanted -= memory.above;
-    const int level = memory.level;
-    if (level == wanted || shift <= kLastShift || k - wanted >= enough)
-      return {prefix, prefix | ((1u << shift) - 1), wanted, level};
-    __syncthreads();
-  }
-}
-
-/// How many threads before this one of the block have `flag`, and of all (*total).
-inline int count_before(SelectMemory& memory, bool flag, int* total) {
-  const uint32_t votes = __ballot_sync(0xffffffffu, flag);
-  const int warp = static_cast<int>(threadIdx.x >> 5);
-  __syncthreads();
-  if (lane_id() == 0) memory.sums[warp] = __popc(votes);
-  __syncthreads();
-  int before = 0;
-  *total = 0;
-  for (int w = 0; w < static_cast<int>(blockDim.x >> 5); ++w) {
-    if (w < warp) before += memory.sums[w];
-    *total += memory.sums[w];
-  }
-  return before + __popc(votes & ((1u << lane_id()) - 1));
-}
-
-/// Calls take(i, place) for the best k of n scores, places 0 .. k - 1 in any order. memory.nan is set if one is NaN.
-template <int kLastShift, class Take>
-void select_best(SelectMemory& memory, const float* score, int n, int k, int enough, const Take& take) {
-  __syncthreads();
-  if (threadIdx.x == 0) memory.taken = 0;
-  if (k <= 0) return count_bytes(memory, score, n, 0, 0, 24);
-  const Cut cut = find_cut<kLastShift>(memory, score, n, k, enough);
-  int left = cut.count;
-  visit_keys(score, n, [&](int i, uint32_t key, bool inside) {
-    const bool level = inside && key >= cut.low && key <= cut.high;
-    bool chosen = inside && key > cut.high;
-    if (cut.level == cut.count) {
-      chosen = chosen || level;
-    } else {
-      int total;
-      const int before = count_before(memory, level, &total);
-      chosen = chosen || (level && before < left);
-      left -= total;
-    }
-    const uint32_t votes = __ballot_sync(0xffffffffu, chosen);
-    if (votes == 0) return;
-    int first = 0;
-    if (lane_id() == 0) first = atomicAdd(&memory.taken, __popc(votes));
-    first = __shfl_sync(0xffffffffu, first, 0);
-    if (chosen) take(i, first + __popc(votes & ((1u << lane_id()) - 1)));
+    const int total = __shfl_sync(0xffffffffu, sums, 31);
+    int place = reserve(&memory.taken, (sums - mine) >> 16, total >> 16);
+    int candidate = reserve(&memory.found, (sums - mine) & 0xffff, total & 0xffff);
+    ranks.items(first, [&](int u, int i) {
+      if ((above >> u & 1) != 0) best[place++] = i;
+      if ((level >> u & 1) == 0) return;
+      if (candidate < kDirect) memory.candidates[candidate] = ranks.rank(keys[u], i);
+      ++candidate;
+    });
   });
+  __syncthreads();
+  return memory.found;
+}
+
+/// Leaves the indices of the best `count` of the candidates at best[0 .. count), best first. A warp has a candidate, a
+/// lane those that it is compared with.
+inline void rank_candidates(const SelectMemory& memory, int size, int count, int* best) {
+  constexpr int kWords = kDirect / 32;
+  Rank others[kWords];
+#pragma unroll
+  for (int w = 0; w < kWords; ++w)
+    others[w] = w * 32 + lane_id() < size ? memory.candidates[w * 32 + lane_id()] : 0;
+  for (int c = Block().warp(); c < size; c += Block().warps()) {
+    const Rank rank = memory.candidates[c];
+    int better = 0;
+#pragma unroll
+    for (int w = 0; w < kWords; ++w) {
+      if (w * 32 >= size) break;
+      better += __popc(__ballot_sync(0xffffffffu, others[w] > rank));
+    }
+    if (lane_id() == 0 && better < count) best[better] = index_of(rank);
+  }
+}
+
+/// Leaves the indices of the best k of n scores at best[0 .. k), in any order. memory.nan is set if one is NaN.
+/// kApprox: approxTopK's choice.
+template <bool kApprox>
+void select_best(SelectMemory& memory, const float* score, int n, int k, int enough, int* best) {
+  Ranks ranks(score, n);
+  Cut cut = first_cut(memory, ranks, k);
+  if (k <= 0) return;
+  if (kApprox && enough < k)
+    stop_early(memory, &ranks, &cut, enough);
+  else if (k <= kDirect / 8)
+    cut.level = k;  // a guess: with that few, the bound is close
+  int found = kDirect + 1;
+  while (cut.level > kDirect || (found = collect(memory, ranks, cut, best)) > kDirect)
+    narrow(memory, ranks, &cut, shift_of(cut));
+  rank_candidates(memory, found, cut.count, best + (k - cut.count));
   __syncthreads();
 }
 
