@@ -1,27 +1,25 @@
-// Selection on the GPU: microseconds a layer and the rate at which its metadata is read, one line a flow.
-//   flow_bench [flow ...]
+// Selection on the GPU, a layer: scoring alone, the choice alone, both, and forward_cache of all pages. Each is
+// compared with the interpreter before it is timed. Prints JSON: microseconds, bytes of the fields that scoring reads,
+// their share of what a copy reaches in the same run.
+//   cuda_flow_bench [flow ...]
 #include <cuda_runtime_api.h>
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <random>
+#include <functional>
+#include <nlohmann/json.hpp>
 
-#include "device/cuda/memory.h"
+#include "bench/cuda/flow_step.h"
 #include "device/cuda/stream.h"
-#include "flow/backends/cuda/cuda_flow.h"
-#include "flow/flow.h"
 #include "flows/registry.h"
-#include "tensor/half.h"
 #include "vortex/flow.h"
 
 namespace vortex::flow {
 namespace {
 
-constexpr double kMemoryRate = 4.3e12;  // bytes a second that an H200 reads
+using Json = nlohmann::ordered_json;
 
-struct Shape {
-  int sequences, pages, kv_heads, group, head_dim, selected;
-};
+constexpr int kRepeats = 9;
+constexpr int kLayers = 8;  // of a graph
 
 /// Scores that lie in a field: what is left is the choice.
 struct Stored : Flow {
@@ -30,144 +28,149 @@ struct Stored : Flow {
   Score forward_indexer(const Tensor&, IndexerScope& c) override { return top_k(c.load("score")); }
 };
 
-/// Random bf16 numbers, repeated after a few MiB.
-cuda::DeviceArray<std::byte> random_numbers(int64_t bytes) {
-  std::mt19937 random(1);
-  std::normal_distribution<float> normal;
-  std::vector<uint16_t> part(1 << 20);
-  for (uint16_t& x : part) x = f32_to_bf16(normal(random));
-  cuda::DeviceArray<std::byte> out(bytes);
-  for (int64_t at = 0; at < bytes; at += 2 * static_cast<int64_t>(part.size()))
-    VORTEX_CUDA_CHECK(cudaMemcpy(out.data() + at, part.data(),
-                                 static_cast<size_t>(std::min(bytes - at, 2 * static_cast<int64_t>(part.size()))),
-                                 cudaMemcpyHostToDevice));
-  return out;
+/// Median of microseconds.
+double time_us(cudaStream_t stream, const std::function<void()>& work) {
+  std::vector<float> times;
+  const cuda::Event begin = cuda::make_event(true), end = cuda::make_event(true);
+  for (int i = 0; i < kRepeats + 3; ++i) {
+    VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream));
+    work();
+    VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream));
+    VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
+    float ms = 0;
+    VORTEX_CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
+    if (i >= 3) times.push_back(ms);
+  }
+  std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
+  return 1000.0 * times[kRepeats / 2];
 }
 
-/// One step of sequences of equal length, all tokens of all pages stored.
-class Bench {
- public:
-  Bench(const Shape& shape, CompiledFlow& flow) : shape_(shape), plan_(flow.plan()) {
-    const int64_t pages = int64_t{shape.sequences} * shape.pages * shape.kv_heads;
-    for (const FieldSpec& field : plan_.fields) {
-      memory_.push_back(random_numbers(pages * field.page_bytes()));
-      fields_.push_back({memory_.back().data(), field.page_bytes(), field.rows, field.cols, field.dtype});
-    }
-    queries_ = random_numbers(int64_t{2} * shape.sequences * shape.kv_heads * shape.group * shape.head_dim);
-    std::vector<int32_t> table, tokens, counts, selected, sequence, position;
-    for (int s = 0; s < shape.sequences; ++s) {
-      for (int j = 0; j < shape.pages; ++j) {
-        table.push_back(s * shape.pages + j);
-        sequence.push_back(s);
-        position.push_back(j * 16 + 15);
-      }
-      tokens.push_back(shape.pages * 16 - 3);
-      counts.push_back(shape.pages);
-      selected.push_back(plan_.middle_pages() ? *plan_.middle_pages() + 2 : shape.selected);
-    }
-    for (const auto* values : {&table, &tokens, &counts, &selected, &sequence, &position})
-      arrays_.push_back(cuda::to_device(std::span<const int32_t>(*values)));
-    list_ = cuda::DeviceArray<int32_t>(int64_t{shape.sequences} * shape.kv_heads * shape.pages);
-    list_counts_ = cuda::DeviceArray<int32_t>(int64_t{shape.sequences} * shape.kv_heads);
-    nan_ = cuda::to_device(std::span<const int32_t>(std::vector<int32_t>(static_cast<size_t>(shape.sequences), 0)));
-  }
+/// The same of a layer, in a graph of several.
+double layer_us(cudaStream_t stream, const std::function<void(int layer)>& work) {
+  const cuda::Graph graph = cuda::capture(stream, [&] {
+    for (int layer = 0; layer < kLayers; ++layer) work(layer);
+  });
+  return time_us(stream, [&] { VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream)); }) / kLayers;
+}
 
-  void run(const char* name) {
-    CudaFlowLimits limits;
-    limits.sequences = shape_.sequences;
-    limits.max_pages = shape_.pages;
-    limits.kv_heads = shape_.kv_heads;
-    auto compiled = CudaFlow::compile(plan_, limits);
-    if (!compiled.ok()) return static_cast<void>(fmt::print("{}: {}\n", name, compiled.error().to_string()));
-    CudaFlow& flow = **compiled;
-    std::vector<void*> pointers;
-    const cuda::DeviceArray<std::byte> state(flow.state_bytes() * shape_.sequences);
-    if (state.size() > 0) VORTEX_CUDA_CHECK(cudaMemset(state.data(), 0, static_cast<size_t>(state.size())));
-    for (int s = 0; s < shape_.sequences; ++s) pointers.push_back(state.data() + s * flow.state_bytes());
-    const auto states = cuda::to_device(std::span<void* const>(pointers));
-    const cuda::Stream stream = cuda::make_stream();
-    const cuda::StepView step = step_view();
-    const PageView view{fields_, shape_.kv_heads, 16, 16, 0};
-    const cuda::TokenView tokens{arrays_[4].data(), arrays_[5].data(), shape_.sequences * shape_.pages};
-    const auto* q = reinterpret_cast<const __nv_bfloat16*>(queries_.data());
-    const double update = median(stream.get(), [&] { flow.update(view, step, tokens, stream.get()); });
-    const double decode = median(stream.get(), [&] {
-      flow.decode(view, step, q, states.data(), {list_.data(), list_counts_.data(), shape_.pages}, nan_.data(),
-                  stream.get());
-    });
-    const double bytes =
-        static_cast<double>(plan_.bytes_read_per_page()) * shape_.pages * shape_.sequences * shape_.kv_heads;
-    fmt::print(
-        "{:34} {:3} x {:6} pages x {} heads: select {:8.1f} us, {:6.1f} MB, {:5.1f} % of the rate; update {:.1f} us\n",
-        name, shape_.sequences, shape_.pages, shape_.kv_heads, decode, bytes / 1e6,
-        100 * bytes / (decode * 1e-6) / kMemoryRate, update);
-    std::fflush(stdout);
+/// Bytes a microsecond, read and written.
+double copy_rate(cudaStream_t stream) {
+  const int64_t bytes = int64_t{2} << 30;
+  const cuda::DeviceArray<std::byte> from(bytes), to(bytes);
+  return 2.0 * static_cast<double>(bytes) / time_us(stream, [&] {
+           VORTEX_CUDA_CHECK(
+               cudaMemcpyAsync(to.data(), from.data(), static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream));
+         });
+}
+
+/// One flow at one shape.
+class Case {
+ public:
+  Case(CompiledFlow& reference, const BenchShape& shape, cudaStream_t stream)
+      : reference_(reference), plan_(reference.plan()), step_(shape, plan_), stream_(stream) {}
+
+  Json measure(const std::string& name, double copy) {
+    const BenchShape& shape = step_.shape();
+    Json out = {{"flow", name},
+                {"sequences", shape.sequences},
+                {"pages", shape.pages},
+                {"kv_heads", shape.kv_heads},
+                {"chosen", step_.chosen()}};
+    auto compiled = CudaFlow::compile(plan_, step_.limits());
+    if (!compiled.ok()) return out["error"] = compiled.error().to_string(), out;
+    flow_ = std::move(*compiled);
+    states_ = step_.make_states(flow_->state_bytes());
+    if (const std::string difference = check(); !difference.empty()) return out["error"] = difference, out;
+    const double bytes = static_cast<double>(plan_.bytes_read_per_page()) * (shape.pages - 2) * shape.rows();
+    const double scoring = layer_us(stream_, [&](int layer) { score(layer); });
+    out["scoring_us"] = scoring;
+    out["choice_us"] = layer_us(stream_, [&](int layer) { choose(layer); });
+    out["both_us"] = layer_us(stream_, [&](int layer) { decode(layer); });
+    out["update_us"] = time_us(stream_, [&] { update(); });
+    out["scoring_bytes"] = bytes;
+    out["scoring_share"] = bytes / scoring / copy;
+    return out;
   }
 
  private:
-  cuda::StepView step_view() const {
-    cuda::StepView step;
-    step.tables = arrays_[0].data();
-    step.table_stride = shape_.pages;
-    step.tokens = arrays_[1].data();
-    step.pages = arrays_[2].data();
-    step.selected = arrays_[3].data();
-    step.decodes = shape_.sequences;
-    step.kv_heads = shape_.kv_heads;
-    step.page_tokens = 16;
-    return step;
+  std::string check() {
+    update();
+    decode(0);
+    VORTEX_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    step_.copy_fields();
+    const int last = step_.shape().sequences - 1;
+    std::string difference = HostSequence(step_, plan_, 0).compare(reference_);
+    if (difference.empty() && last > 0) difference = HostSequence(step_, plan_, last).compare(reference_);
+    return difference;
   }
 
-  /// Microseconds.
-  template <class Work>
-  static double median(cudaStream_t stream, Work work) {
-    std::vector<float> times;
-    const cuda::Event begin = cuda::make_event(true), end = cuda::make_event(true);
-    for (int i = 0; i < 13; ++i) {
-      VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-      work();
-      VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream));
-      VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
-      times.push_back(0);
-      VORTEX_CUDA_CHECK(cudaEventElapsedTime(&times.back(), begin.get(), end.get()));
-    }
-    std::sort(times.begin() + 3, times.end());
-    return 1000.0 * times[8];
+  PageView view(int layer) const { return step_.view(layer % step_.copies()); }
+  void update() { flow_->update(step_.view(0), step_.step(), step_.tokens(), stream_); }
+  void score(int layer) { flow_->score(view(layer), step_.step(), step_.queries(), states_, stream_); }
+  void choose(int layer) {
+    flow_->choose(view(layer), step_.step(), step_.queries(), states_, step_.list(), step_.nan(), stream_);
+  }
+  void decode(int layer) {
+    flow_->decode(view(layer), step_.step(), step_.queries(), states_, step_.list(), step_.nan(), stream_);
   }
 
-  const Shape shape_;
+  CompiledFlow& reference_;
   const Plan& plan_;
-  std::vector<cuda::DeviceArray<std::byte>> memory_;
-  std::vector<FieldView> fields_;
-  std::vector<cuda::DeviceArray<int32_t>> arrays_;
-  cuda::DeviceArray<std::byte> queries_;
-  cuda::DeviceArray<int32_t> list_, list_counts_, nan_;
+  DeviceStep step_;
+  cudaStream_t stream_;
+  std::unique_ptr<CudaFlow> flow_;
+  void* const* states_ = nullptr;
 };
 
-void measure(FlowBase& flow, const std::string& name, const Shape& shape, int rank) {
-  const GraphShape graph{shape.group, shape.head_dim, 16, rank};
-  auto compiled = CompiledFlow::compile(flow, name, graph, {DType::kBF16, BackendKind::kInterpreter}, nullptr);
-  if (!compiled.ok()) return static_cast<void>(fmt::print("{}\n", compiled.error().to_string()));
-  Bench(shape, **compiled).run(name.c_str());
-}
+class Bench {
+ public:
+  void measure(FlowBase& flow, const std::string& name, const BenchShape& shape) {
+    const GraphShape graph{shape.group, shape.head_dim, shape.page_tokens, shape.rank};
+    auto compiled = CompiledFlow::compile(flow, name, graph, {DType::kBF16, BackendKind::kInterpreter}, nullptr);
+    cases_.push_back(compiled.ok() ? Case(**compiled, shape, stream_.get()).measure(name, copy_)
+                                   : Json{{"flow", name}, {"error", compiled.error().to_string()}});
+  }
+  Json report() const { return {{"copy_gb_per_s", copy_ * 1e-3}, {"layers", kLayers}, {"cases", cases_}}; }
+
+ private:
+  const cuda::Stream stream_ = cuda::make_stream();
+  const double copy_ = copy_rate(stream_.get());
+  Json cases_ = Json::array();
+};
 
 int run(std::vector<std::string> names) {
+  Bench bench;
   Stored stored;
-  measure(stored, "top_k_alone", {128, 4096, 8, 1, 8, 31}, 0);
-  measure(stored, "top_k_alone", {1, 65536, 1, 1, 8, 2050}, 0);
+  for (const BenchShape& shape :
+       {BenchShape{128, 4096, 8, 1, 8, 29}, BenchShape{1, 65536, 1, 1, 8, 2048}, BenchShape{64, 1024, 8, 1, 8, 29},
+        BenchShape{1, 1000, 8, 1, 8, 29}, BenchShape{1, 2000, 8, 1, 8, 29}, BenchShape{1, 8192, 8, 1, 8, 29}})
+    bench.measure(stored, "top_k_alone", shape);
   if (names.empty())
-    names = {"block_sparse_attention",        "gqa_block_sparse_attention",  "gqa_quest_sparse_attention",
-             "sketch1_sparse_attention",      "sketch2_sparse_attention",    "lserve_sparse_attention",
-             "sketch2_mass_sparse_attention", "rope_aware_block_sparse_mla", "sketch2_mla"};
+    names = {"block_sparse_attention",
+             "gqa_block_sparse_attention",
+             "gqa_quest_sparse_attention",
+             "quest_subpage",
+             "sketch1_sparse_attention",
+             "sketch2_sparse_attention",
+             "sketch2_mass_sparse_attention",
+             "lserve_sparse_attention",
+             "rope_aware_block_sparse_mla",
+             "sketch1_mla",
+             "sketch2_mla"};
   for (const std::string& name : names) {
     auto flow = flows::make_flow(name);
-    if (!flow.ok()) return fmt::print("{}\n", flow.error().to_string()), 1;
-    const bool latent = (*flow)->attention() == AttentionKind::kMla;
-    if (latent) measure(**flow, name, {64, 1024, 1, 128, 576, 32}, 512);
-    if (!latent) measure(**flow, name, {64, 1024, 8, 2, 128, 32}, 0);
-    if (!latent) measure(**flow, name, {1, 8192, 8, 2, 128, 256}, 0);
+    if (!flow.ok()) return fmt::print(stderr, "{}\n", flow.error().to_string()), 1;
+    if ((*flow)->attention() == AttentionKind::kMla) {
+      bench.measure(**flow, name, {64, 512, 1, 20, 576, 29, 512, 32});
+      bench.measure(**flow, name, {1, 1000, 1, 20, 576, 29, 512, 32});
+      continue;
+    }
+    bench.measure(**flow, name, {64, 1024, 8, 2, 128, 29});
+    for (int pages : {1000, 2000, 8192}) bench.measure(**flow, name, {1, pages, 8, 4, 128, 29});
   }
-  return 0;
+  const Json report = bench.report();
+  fmt::print("{}\n", report.dump(2));
+  return std::any_of(report["cases"].begin(), report["cases"].end(), [](const Json& c) { return c.contains("error"); });
 }
 
 }  // namespace
@@ -177,7 +180,7 @@ int main(int argc, char** argv) {
   try {
     return vortex::flow::run({argv + 1, argv + argc});
   } catch (const vortex::cuda::Failure& failure) {
-    fmt::print("{}\n", failure.what());
+    fmt::print(stderr, "{}\n", failure.what());
     return 1;
   }
 }

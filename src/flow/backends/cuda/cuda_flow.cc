@@ -126,8 +126,7 @@ class CompiledCudaFlow final : public CudaFlow {
     return int64_t{step.decodes} * limits_.kv_heads;
   }
 
-  Args arguments(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q,
-                 void* const* states) const {
+  Args arguments(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states) const {
     Args args;
     args.step = step;
     args.layer = view.layer;

@@ -46,8 +46,8 @@ class CudaFlow {
   virtual void decode(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
                       cuda::ListView list, int32_t* nan_sequences, cudaStream_t stream) = 0;
 
-  /// The two halves of decode, for measurements: the scores of all pages go to scratch, and pages are chosen by what the
-  /// call before left there. Nothing that Save wrote is taken over.
+  /// The two halves of decode, for measurements: the scores of all pages go to scratch, and pages are chosen by what
+  /// the call before left there. Nothing that Save wrote is taken over.
   virtual void score(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,
                      cudaStream_t stream) = 0;
   virtual void choose(const PageView& view, const cuda::StepView& step, const __nv_bfloat16* q, void* const* states,

@@ -16,7 +16,7 @@ namespace {
 
 constexpr int64_t kSharedFloats = 12 * 1024;  // of a block's workspace; larger ones lie in device memory
 
-constexpr int64_t kThreadPages = 16;  // of a row, that a thread of the choice holds at most
+constexpr int64_t kThreadPages = 16;                       // of a row, that a thread of the choice holds at most
 constexpr int64_t kLeastChoose = 256, kMostChoose = 1024;  // threads
 
 int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
@@ -415,13 +415,12 @@ class SourceWriter {
       const auto size = [&](size_t i) {
         return program_.node(program_.values[static_cast<size_t>(output.inputs[i])].producer).attributes.k;
       };
-      return fmt::format(
-          "choose_union(memory, a, row, {}, {}, {}, {}, reinterpret_cast<uint32_t*>(shared + {}));\n",
-          scores[0], size(0), scores[1], size(1), marks_at);
+      return fmt::format("choose_union(memory, a, row, {}, {}, {}, {}, reinterpret_cast<uint32_t*>(shared + {}));\n",
+                         scores[0], size(0), scores[1], size(1), marks_at);
     }
     if (output.op == Op::kTopP)
-      return fmt::format("choose_mass(memory, a, row, {}, {}, {});\n", scores[0],
-                         number(output.attributes.mass), output.attributes.at_least);
+      return fmt::format("choose_mass(memory, a, row, {}, {}, {});\n", scores[0], number(output.attributes.mass),
+                         output.attributes.at_least);
     const bool approx = output.op == Op::kApproxTopK;
     return fmt::format("choose_top<{}>(memory, a, row, {}, {});\n", approx, scores[0],
                        number(approx ? output.attributes.tolerate_ratio : 0.0f));

@@ -152,9 +152,9 @@ inline void choose_mass(SelectMemory& memory, const Args& a, const Row& row, con
   int* const best = room_for(memory, slots, row.k);
   select_best<false>(memory, middle, row.end - kBos, row.k, row.k, best);
   for (int i = static_cast<int>(threadIdx.x); i < size; i += static_cast<int>(blockDim.x))
-    sorted[i] = i < row.k ? static_cast<unsigned long long>(key_of(middle[best[i]])) << 32 |
-                                ~static_cast<uint32_t>(best[i])
-                          : 0;
+    sorted[i] = i < row.k
+                    ? static_cast<unsigned long long>(key_of(middle[best[i]])) << 32 | ~static_cast<uint32_t>(best[i])
+                    : 0;
   sort_down(sorted, size);
   const int count = count_mass(memory, middle, row.end - kBos, sorted, row.k, mass);
   const int kept = max(min(count, row.k), min(least, row.k));

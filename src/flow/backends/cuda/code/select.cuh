@@ -6,7 +6,9 @@ namespace vortex::flow_code {
 constexpr int kBins = 1024;   // of a histogram
 constexpr int kDirect = 256;  // candidates that are compared with each other
 constexpr int kWarps = 32;    // of a block, at most
-constexpr int kItems = kMaxPages > 12 * kChooseThreads ? 16 : static_cast<int>((kMaxPages - 1) / (4 * kChooseThreads) + 1) * 4;
+constexpr int kItems = kMaxPages > 12 * kChooseThreads
+                           ? 16
+                           : static_cast<int>((kMaxPages - 1) / (4 * kChooseThreads) + 1) * 4;
 constexpr bool kHeld = kMaxPages <= 16 * kChooseThreads;
 
 /// A score's key, then its page's distance from the last one: no two are equal, and the lower of two pages with one key
@@ -30,7 +32,9 @@ inline uint32_t key_of(float x) {
   const uint32_t bits = bits_of(x + 0.0f);
   return is_nan(x) ? 0 : (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
 }
-inline Rank rank_of(uint32_t key, int index) { return Rank{key} << kIndexBits | (kLastIndex - static_cast<Rank>(index)); }
+inline Rank rank_of(uint32_t key, int index) {
+  return Rank{key} << kIndexBits | (kLastIndex - static_cast<Rank>(index));
+}
 inline int index_of(Rank rank) { return static_cast<int>(kLastIndex - (rank & kLastIndex)); }
 inline int width_of(uint32_t x) { return 32 - __clz(static_cast<int>(x)); }
 inline int width_of(unsigned long long x) { return 64 - __clzll(static_cast<long long>(x)); }
@@ -110,7 +114,7 @@ inline Cut first_cut(SelectMemory& memory, const Ranks& ranks, int k) {
   const int threads = static_cast<int>(blockDim.x), warp = Block().warp();
   uint32_t best[4] = {};  // of a group each
   bool nan = false;
-  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+  ranks.visit([&](int first, const uint32_t(&keys)[kItems]) {
     ranks.items(first, [&](int u, int i) {
       best[u % 4] = max(best[u % 4], keys[u]);
       nan |= keys[u] == 0 && i < ranks.size();
@@ -164,7 +168,7 @@ inline void narrow(SelectMemory& memory, const Ranks& ranks, Cut* cut, int shift
     memory.histogram[bin] = 0;
   __syncthreads();
   const Rank low = cut->low, high = cut->high, start = low >> shift;
-  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+  ranks.visit([&](int first, const uint32_t(&keys)[kItems]) {
     ranks.items(first, [&](int u, int i) {
       const Rank rank = ranks.rank(keys[u], i);
       if (rank >= low && rank <= high) atomicAdd(&memory.histogram[static_cast<int>((rank >> shift) - start)], 1);
@@ -208,7 +212,7 @@ inline int reserve(int* counter, int before, int total) {
 inline int collect(SelectMemory& memory, const Ranks& ranks, const Cut& cut, int* best) {
   if (threadIdx.x == 0) memory.taken = memory.found = 0;
   __syncthreads();
-  ranks.visit([&](int first, const uint32_t (&keys)[kItems]) {
+  ranks.visit([&](int first, const uint32_t(&keys)[kItems]) {
     uint32_t above = 0, level = 0;  // a bit an item
     ranks.items(first, [&](int u, int i) {
       const Rank rank = ranks.rank(keys[u], i);
@@ -242,8 +246,7 @@ inline void rank_candidates(const SelectMemory& memory, int size, int count, int
   constexpr int kWords = kDirect / 32;
   Rank others[kWords];
 #pragma unroll
-  for (int w = 0; w < kWords; ++w)
-    others[w] = w * 32 + lane_id() < size ? memory.candidates[w * 32 + lane_id()] : 0;
+  for (int w = 0; w < kWords; ++w) others[w] = w * 32 + lane_id() < size ? memory.candidates[w * 32 + lane_id()] : 0;
   for (int c = Block().warp(); c < size; c += Block().warps()) {
     const Rank rank = memory.candidates[c];
     int better = 0;
