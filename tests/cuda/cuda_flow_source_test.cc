@@ -51,14 +51,15 @@ TEST(FlowSource, ReadyMadeFlowsCompile) {
 /// What batches of requests spend their time on reads whole vectors.
 TEST(FlowSource, HotFlowsRunAsProducts) {
   const auto has = [](std::string_view flow, std::string_view call) {
-    return CudaFlow::source(plan_of(flow, 2), small_limits()).find(fmt::format("\n{}<kBF16", call)) !=
-               std::string::npos ||
-           CudaFlow::source(plan_of(flow, 2), small_limits()).find(fmt::format("\n{}<kCode", call)) !=
-               std::string::npos;
+    const std::string source = CudaFlow::source(plan_of(flow, 2), small_limits());
+    return source.find(fmt::format("\n{}<kBF16", call)) != std::string::npos ||
+           source.find(fmt::format("\n{}<kCode", call)) != std::string::npos;
   };
-  for (const auto* flow : {"block_sparse_attention", "gqa_block_sparse_attention", "gqa_quest_sparse_attention"})
+  for (const auto* flow :
+       {"block_sparse_attention", "gqa_block_sparse_attention", "gqa_quest_sparse_attention", "quest_subpage"})
     EXPECT_TRUE(has(flow, "products")) << flow;
-  for (const auto* flow : {"sketch1_sparse_attention", "sketch2_sparse_attention", "sketch2_mass_sparse_attention"})
+  for (const auto* flow : {"sketch1_sparse_attention", "sketch2_sparse_attention", "sketch2_mass_sparse_attention",
+                           "sketch1_mla", "sketch2_mla"})
     EXPECT_TRUE(has(flow, "code_products")) << flow;
 }
 

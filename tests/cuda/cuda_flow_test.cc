@@ -184,6 +184,33 @@ TEST_P(Shares, ReadyMadeFlowsChooseTheInterpretersPages) {
   }
 }
 
+/// Products with codes: heads and pages that fill the tensor cores' tiles, and that do not.
+TEST_F(CudaFlows, SketchesChooseTheInterpretersPages) {
+  struct Case {
+    const char* flow;
+    int group, page_tokens, head_dim;
+  };
+  for (const auto& [name, group, page_tokens, head_dim] : {Case{"sketch1_mla", 20, 32, 0},
+                                                           {"sketch2_mla", 20, 32, 0},
+                                                           {"sketch2_mla", 128, 64, 0},
+                                                           {"sketch1_mla", 3, 16, 0},
+                                                           {"sketch1_sparse_attention", 9, 64, 96},
+                                                           {"sketch2_sparse_attention", 8, 32, 80},
+                                                           {"sketch2_mass_sparse_attention", 2, 48, 128}}) {
+    SCOPED_TRACE(fmt::format("{}, {} heads, {} tokens", name, group, page_tokens));
+    const auto made = flows::make_flow(name).value();
+    WorldShape shape = example_world(made->attention());
+    shape.group = group;
+    shape.page_tokens = page_tokens;
+    if (head_dim > 0) shape.head_dim = head_dim;
+    shape.tokens = {page_tokens * 45 + 3, page_tokens * 20};
+    auto reference =
+        CompiledFlow::compile(*made, name, shape.graph(), {DType::kBF16, BackendKind::kInterpreter}, nullptr);
+    ASSERT_TRUE(reference.ok()) << reference.error().to_string();
+    compare(**reference, shape, 3);
+  }
+}
+
 TEST_P(Shares, RandomGraphsChooseTheInterpretersPages) {
   constexpr uint32_t kGraphs = 200;
   constexpr std::array kTypes = {DType::kF32,  DType::kBF16, DType::kBF16, DType::kF32,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "flow/backends/cuda/products.h"
+
 namespace vortex::flow {
 namespace {
 
@@ -113,6 +115,14 @@ void Analysis::find_stages() {
   }
 }
 
+/// Room for a query that is rounded, in whichever form.
+int64_t Analysis::rounded_floats(const Node& product) const {
+  const Program& program = plan.indexer.program;
+  const Type& x = program.type(product.inputs[0]);
+  const FieldSpec& field = plan.fields[static_cast<size_t>(value_field(kIndexer, product.inputs[1]))];
+  return std::max(x.elements(), packed_floats(field.dtype, x.rows, x.cols));
+}
+
 void Analysis::place_rows() {
   const Program& program = plan.indexer.program;
   Offsets offsets;
@@ -124,7 +134,7 @@ void Analysis::place_rows() {
       if (plan.rounds_query(program, node)) {
         const NodeId producer = program.values[static_cast<size_t>(node.inputs[0])].producer;
         const bool of_query = producer < 0 || stage(producer) == Stage::kRows;
-        if (of_query == lead) rounded_query[n] = offsets.take(program.type(node.inputs[0]).elements());
+        if (of_query == lead) rounded_query[n] = offsets.take(rounded_floats(node));
       }
       if (node.output == kNoValue || !batched(node.output) || (stage(n) == Stage::kRows) != lead) continue;
       rows_kernel |= lead && node.op == Op::kProject;

@@ -43,6 +43,7 @@ struct Analysis {
 
  private:
   void find_stages();
+  int64_t rounded_floats(const Node& product) const;
   void place_rows();
   void place_pages();
 };

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kVector = 8;          // 16-bit numbers of a load
 constexpr int kMostRegisters = 64;  // of a query's numbers
-constexpr int kMostWords = 32;      // of codes that a thread has on their way
+constexpr int kBatchBytes = 16384;  // of codes that a warp reads before it turns to what comes after the product
 constexpr int kMostRest = 128;      // numbers of a value that a thread keeps of its page
 
 /// Threads that share a page: as many as its vectors, a power of two.
@@ -55,13 +55,14 @@ class Finder {
     }
     out.batch = 32;
     for (const Product& p : out.products) {
-      int passes = 8;
-      if (p.codes) {
-        const int bits = code_bits(plan_.fields[static_cast<size_t>(p.fields[0])].dtype);
-        while (passes > 1 && passes * ((p.cols * bits + 31) / 32) > kMostWords) passes /= 2;
-        out.batch = std::min(out.batch, passes * 2);
+      if (p.codes()) {
+        int pages = 16;
+        while (pages > 2 && pages * plan_.fields[static_cast<size_t>(p.fields[0])].page_bytes() > kBatchBytes)
+          pages /= 2;
+        out.batch = std::min(out.batch, pages);
         continue;
       }
+      int passes = 8;
       while (passes > 1 && passes * static_cast<int>(p.fields.size()) * steps_of(p.cols) > 8) passes /= 2;
       out.batch = std::min(out.batch, passes * 32 / lanes_of(p.cols));
     }
@@ -72,6 +73,7 @@ class Finder {
   std::optional<Product> match(NodeId n) const {
     const Node& node = program_.node(n);
     if (op_info(node.op).rule == TypeRule::kGemm) return match_gemm(n);
+    if (const NodeId gemm = gemm_below(n); gemm >= 0) return match_codes(gemm, n);
     if (node.op != Op::kSum || node.attributes.dim != 2) return std::nullopt;
     const Type& type = program_.type(node.inputs[0]);
     Product product{n};
@@ -84,7 +86,10 @@ class Finder {
   std::optional<Product> match_gemm(NodeId n) const {
     const Node& node = program_.node(n);
     const ValueId x = node.inputs[0], y = node.inputs[1];
-    if (plan_.rounds_query(program_, node)) return match_codes(n);
+    if (plan_.rounds_query(program_, node)) {
+      const bool inside = std::any_of(nodes_.begin(), nodes_.end(), [&](NodeId m) { return gemm_below(m) == n; });
+      return inside ? std::nullopt : match_codes(n, n);
+    }
     if (!analysis_.batched(x) || program_.type(y).format != Format::kPaged || !is_wide_field(plan_, y))
       return std::nullopt;
     const Type &tx = program_.type(x), &ty = program_.type(y);
@@ -94,14 +99,34 @@ class Finder {
     return product;
   }
 
-  std::optional<Product> match_codes(NodeId n) const {
+  /// The product with codes whose largest of each column `n` is, when nobody else reads it; else -1.
+  NodeId gemm_below(NodeId n) const {
     const Node& node = program_.node(n);
+    if (node.op != Op::kMax || node.attributes.dim != 1) return -1;
+    const ValueId v = node.inputs[0];
+    const NodeId gemm = program_.values[static_cast<size_t>(v)].producer;
+    if (gemm < 0 || op_info(program_.node(gemm).op).rule != TypeRule::kGemm || analysis_.page_offset.count(v) != 0 ||
+        !plan_.rounds_query(program_, program_.node(gemm)) ||
+        group_[static_cast<size_t>(gemm)] != group_[static_cast<size_t>(n)])
+      return -1;
+    const auto reads = [&](const Node& other) {
+      return std::find(other.inputs.begin(), other.inputs.end(), v) != other.inputs.end();
+    };
+    return std::count_if(program_.nodes.begin(), program_.nodes.end(), reads) == 1 ? gemm : -1;
+  }
+
+  /// `result`: the GeMM, or its Max(1).
+  std::optional<Product> match_codes(NodeId gemm, NodeId result) const {
+    const Node& node = program_.node(gemm);
     const int field = value_field(kIndexer, node.inputs[1]), outs = program_.type(node.inputs[0]).rows;
     const FieldSpec& spec = plan_.fields[static_cast<size_t>(field)];
-    const bool fits = CodeLayout(spec.dtype, spec.rows, spec.cols).blocked() && spec.cols >= 32 && outs <= 8 &&
-                      spec.rows * outs <= kMostRest;
-    if (!fits || spec.page_bytes() % 4 != 0 || plan_.saved_slot(field - plan_.base_fields) >= 0) return std::nullopt;
-    return Product{n, {}, {field}, {}, spec.rows, outs, spec.cols, true};
+    const int rows = result == gemm ? spec.rows : 1;
+    const bool fits =
+        CodeLayout(spec.dtype, spec.rows, spec.cols).blocked() && spec.cols >= 32 && rows * outs <= kMostRest;
+    if (!fits || plan_.saved_slot(field - plan_.base_fields) >= 0) return std::nullopt;
+    Product product{result, {}, {field}, {}, rows, outs, spec.cols, gemm};
+    if (result != gemm) product.tree.push_back(gemm);
+    return product;
   }
 
   /// Takes what makes v into the product; false if it cannot run there.
@@ -152,6 +177,7 @@ class Finder {
   const Plan& plan_;
   const Program& program_;
   const std::vector<NodeId>& nodes_;
+  const std::vector<int> group_ = group_of_nodes(program_);
 };
 
 std::string registers_of(const NodeWriter& writer, NodeId product, ValueId v, NodeId reader) {
@@ -168,11 +194,17 @@ FastPages find_fast_pages(const Analysis& analysis, const std::vector<NodeId>& n
   return nodes.empty() ? FastPages() : Finder(analysis, nodes).find();
 }
 
+int64_t packed_floats(DType dtype, int outs, int cols) {
+  const CodeLayout layout(dtype, CodeLayout::kBlockRows, cols);
+  const int64_t groups = (layout.padded_cols() / layout.chunk_cols() + 3) / 4, heads = (outs + 7) / 8 * 8;
+  return heads * groups * (4 / layout.bits()) * 8 + 2 * heads;
+}
+
 std::string pack_call(const Analysis& analysis, const NodeWriter& writer, const Product& product) {
   const FieldSpec& spec = analysis.plan.fields[static_cast<size_t>(product.fields[0])];
-  const ValueId x = analysis.plan.indexer.program.node(product.node).inputs[0];
+  const NodeId gemm = product.code_gemm;
   return fmt::format("pack_query<{}, {}, {}>(block, {}, q{});\nblock.sync();\n", type_name(spec.dtype), product.outs,
-                     product.cols, writer.lambda(x, product.node), product.node);
+                     product.cols, writer.lambda(analysis.plan.indexer.program.node(gemm).inputs[0], gemm), gemm);
 }
 
 std::string product_registers(const Analysis& analysis, const NodeWriter& writer, const Product& product) {
@@ -196,11 +228,11 @@ std::string product_call(const Analysis& analysis, const NodeWriter& writer, con
   const Plan& plan = analysis.plan;
   const Program& program = plan.indexer.program;
   const Node& node = program.node(product.node);
-  if (product.codes) {
+  if (product.codes()) {
     const FieldSpec& spec = plan.fields[static_cast<size_t>(product.fields[0])];
-    return fmt::format("code_products<{}, {}, {}, {}, {}>(a.fields[{}], {}, mine, q{}, {});\n", type_name(spec.dtype),
-                       product.rows, product.outs, product.cols, batch, product.fields[0], spec.page_bytes(),
-                       product.node, out);
+    return fmt::format("code_products<{}, {}, {}, {}, {}>(a.fields[{}], {}, mine, count, packed{}, {});\n",
+                       type_name(spec.dtype), spec.rows, product.outs, product.cols, product.node != product.code_gemm,
+                       product.fields[0], spec.page_bytes(), product.code_gemm, out);
   }
   const size_t fields = product.fields.size();
   std::string bases, bytes, body;

@@ -47,7 +47,7 @@ std::string RowWriter::rounded_queries(const std::vector<NodeId>& nodes, const N
     const Type& type = program_.type(program_.node(n).inputs[0]);
     text += fmt::format("float* const q{} = {};\n", n, pointer(at->second));
     const auto fast = std::find_if(fast_.products.begin(), fast_.products.end(),
-                                   [&](const Product& product) { return product.node == n && product.codes; });
+                                   [&](const Product& product) { return product.code_gemm == n; });
     if (computed && fast != fast_.products.end())
       text += pack_call(analysis_, writer, *fast);
     else if (computed)

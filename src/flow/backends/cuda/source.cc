@@ -248,6 +248,25 @@ class SourceWriter {
                         fast.batch, products, std::max<int64_t>(local.used, 1), page_fields(fast.rest, writer), body);
   }
 
+  /// packed<gemm>: the packed queries of products with codes, which are copied to shared memory if they were made by
+  /// another kernel and are not too large.
+  std::string packed_queries(int64_t shared_at, int64_t* staged) const {
+    std::string text;
+    for (const Product& product : fast_.products) {
+      if (!product.codes()) continue;
+      const FieldSpec& spec = plan_.fields[static_cast<size_t>(product.fields[0])];
+      const int64_t floats = round_up(packed_floats(spec.dtype, product.outs, product.cols), 4);
+      const bool copied = analysis_.rows_kernel && *staged + floats <= kSharedFloats / 2;
+      text += copied ? fmt::format(
+                           "float* const packed{0} = shared + {1};\n__syncthreads();\n"
+                           "copy_floats<{2}>(block, q{0}, packed{0});\n__syncthreads();\n",
+                           product.code_gemm, shared_at + *staged, floats)
+                     : fmt::format("const float* const packed{0} = q{0};\n", product.code_gemm);
+      if (copied) *staged += floats;
+    }
+    return text;
+  }
+
   std::string write_pages() {
     const NodeWriter writer(analysis_, plan_.indexer, "block", "w");
     const std::vector<NodeId> nodes = analysis_.nodes_of(Stage::kPages);
@@ -259,7 +278,9 @@ class SourceWriter {
                                 page_body(nodes, &workspace, "w") + "}\n";
     const int warps = out_.threads / 32, unit = warps * std::max(fast_.batch, 1);
     const int64_t prefix = round_up(limits_.sequences + 1, 4);
-    const int64_t rows = analysis_.rows_kernel ? 0 : analysis_.lead_floats;
+    int64_t staged = 0;
+    const std::string packed = packed_queries(prefix, &staged);
+    const int64_t rows = analysis_.rows_kernel ? staged : analysis_.lead_floats;
     const bool shared = warps * workspace.used <= kSharedFloats, cache_shared = cache_floats_ <= kSharedFloats;
     const int64_t pages = rows + (shared ? warps * workspace.used : 0);
     out_.pages_shared = static_cast<int>(4 * (prefix + std::max(pages, cache_shared ? cache_floats_ : 0)));
@@ -289,7 +310,7 @@ class SourceWriter {
           "const Saved saved(a, row.sequence);\n";
       text += analysis_.rows_kernel ? "float* const b = " + row_scratch() + ";\n"
                                     : fmt::format("float* const b = shared + {};\n__syncthreads();\n", prefix);
-      text += row_writer_.lead_values(writer, !analysis_.rows_kernel);
+      text += row_writer_.lead_values(writer, !analysis_.rows_kernel) + packed;
       text += workspace_text(shared, prefix + rows, workspace.used, out_.pages_floats) + loop;
     }
     return text + "}\n}\n";

@@ -32,6 +32,12 @@ inline float max_nan(float x, float y) {
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(out) : "f"(x), "f"(y));
   return out;
 }
+/// sum += A [16, 32] of unsigned bytes times B [32, 8] of signed ones, by a warp: fragments of mma.m16n8k32.
+inline void multiply_bytes(int (&sum)[4], const uint32_t (&a)[4], uint2 b) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(sum[0]), "+r"(sum[1]), "+r"(sum[2]), "+r"(sum[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b.x), "r"(b.y));
+}
 
 }  // namespace vortex::flow_code
 #endif

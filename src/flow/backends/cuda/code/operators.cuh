@@ -110,6 +110,13 @@ void store_all(const Team& team, const In& in, float* out) {
   for (int i = team.thread(); i < kRows * kCols; i += team.threads()) out[i] = in(i / kCols, i % kCols);
 }
 
+/// kCount is a multiple of 4, and both lie at multiples of 16 bytes.
+template <int kCount, class Team>
+void copy_floats(const Team& team, const float* from, float* to) {
+  for (int i = team.thread(); i < kCount / 4; i += team.threads())
+    reinterpret_cast<float4*>(to)[i] = reinterpret_cast<const float4*>(from)[i];
+}
+
 /// out[a, b] = sum over k of y(a, k) * x(b, k).
 template <int kA, int kB, int kK, class Team, class Y, class X>
 void gemm(const Team& team, const Y& y, const X& x, float* out) {
@@ -151,29 +158,45 @@ constexpr int rotation_block(int n) {
   return size;
 }
 
-/// Signs, then Walsh-Hadamard over the power-of-two blocks of each row (flow/ir/rotation.h).
-template <int kRows, int kCols, class Team, class In>
-void rotate(const Team& team, const In& in, float* out) {
-  for (int i = team.thread(); i < kRows * kCols; i += team.threads())
-    out[i] = in(i / kCols, i % kCols) * rotation_sign(i % kCols);
-  team.sync();
-  for (int begin = 0; begin < kCols;) {
-    const int size = rotation_block(kCols - begin);
-    for (int half = 1; half < size; half *= 2) {
-      for (int p = team.thread(); p < kRows * size / 2; p += team.threads()) {
-        const int row = p / (size / 2), pair = p % (size / 2);
-        float* x = out + row * kCols + begin + pair / half * 2 * half + pair % half;
-        const float a = x[0], b = x[half];
-        x[0] = a + b;
-        x[half] = a - b;
-      }
-      team.sync();
+/// Walsh-Hadamard of kSize numbers, a power of two, by a warp: lane l has numbers l, l + 32, ..
+template <int kSize, int kEach>
+void transform(float (&x)[kEach]) {
+#pragma unroll
+  for (int half = 1; half < kSize && half < 32; half *= 2)
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const float other = __shfl_xor_sync(0xffffffffu, x[i], half);
+      x[i] = (lane_id() & half) != 0 ? other - x[i] : x[i] + other;
     }
-    const float scale = 1.0f / sqrtf(static_cast<float>(size));
-    for (int i = team.thread(); i < kRows * size; i += team.threads())
-      out[i / size * kCols + begin + i % size] *= scale;
-    begin += size;
+#pragma unroll
+  for (int half = 1; half < kEach; half *= 2)
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      if ((i & half) != 0) continue;
+      const float a = x[i], b = x[i + half];
+      x[i] = a + b;
+      x[i + half] = a - b;
+    }
+}
+
+/// Signs, then Walsh-Hadamard over the power-of-two blocks of each row (flow/ir/rotation.h). A warp has a row.
+template <int kRows, int kCols, int kBegin = 0, class Team, class In>
+void rotate(const Team& team, const In& in, float* out) {
+  constexpr int kSize = rotation_block(kCols - kBegin), kEach = kSize > 32 ? kSize / 32 : 1;
+  const float scale = 1.0f / sqrtf(static_cast<float>(kSize));
+  for (int row = team.warp(); row < kRows; row += team.warps()) {
+    float x[kEach];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int at = i * 32 + lane_id();
+      x[i] = at < kSize ? in(row, kBegin + at) * rotation_sign(kBegin + at) : 0.0f;
+    }
+    transform<kSize>(x);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i)
+      if (i * 32 + lane_id() < kSize) out[row * kCols + kBegin + i * 32 + lane_id()] = x[i] * scale;
   }
+  if constexpr (kBegin + kSize < kCols) rotate<kRows, kCols, kBegin + kSize>(team, in, out);
 }
 
 /// out = W x, x of kNumbers as one row; without weights the parts of x are summed.
