@@ -31,6 +31,7 @@ std::vector<std::unique_ptr<Command>> make_commands();
 std::unique_ptr<Command> make_run_command();
 std::unique_ptr<Command> make_chat_command();
 std::unique_ptr<Command> make_serve_command();
+std::unique_ptr<Command> make_bench_attention_command();
 std::unique_ptr<Command> make_bench_latency_command();
 std::unique_ptr<Command> make_bench_throughput_command();
 std::unique_ptr<Command> make_bench_compare_command();

@@ -7,6 +7,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_run_command());
   commands.push_back(make_chat_command());
   commands.push_back(make_serve_command());
+  commands.push_back(make_bench_attention_command());
   commands.push_back(make_bench_latency_command());
   commands.push_back(make_bench_throughput_command());
   commands.push_back(make_bench_compare_command());

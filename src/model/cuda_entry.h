@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "attention/decode_timing.h"
 #include "base/result.h"
 #include "comm/host_place.h"
 #include "loader/model_files.h"
@@ -35,6 +36,9 @@ struct CudaEntry {
   /// Loads the weights of `files`, which must outlive the runner, on the GPU that open_device() opened. Ranks on GPUs
   /// of their own meet through NCCL: kUnsupported where it is missing.
   Result<std::unique_ptr<Runner>> (*create)(const CudaRunnerOptions& options, ModelFiles& files);
+
+  /// Times decode attention on the GPU that open_device() opened.
+  Result<attention::DecodeTiming> (*time_decode)(const attention::DecodeTask& task);
 };
 
 /// The symbol's name and type: `extern "C" CudaEntry* vortex_cuda_entry()`, never null.

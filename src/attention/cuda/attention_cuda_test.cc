@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "attention/cuda/attention_testing.h"
+#include "attention/cuda/time_decode.h"
 
 namespace vortex::cuda {
 namespace {
@@ -325,6 +326,22 @@ INSTANTIATE_TEST_SUITE_P(
         NamedShape{"latent128", latent(128, 32, {.lengths = {300, 0, 65}})},
         NamedShape{"latent_fp8", latent(16, 16, {.dtype = DType::kF8E4M3})}),
     [](const auto& shape) { return std::string(shape.param.name); });
+
+/// What `vortex bench attention` runs.
+TEST(TimeDecode, AgreesWithPlainLoops) {
+  if (testing::no_device()) GTEST_SKIP() << "no GPU";
+  for (int pages : {0, 5}) {
+    for (bool latent : {false, true}) {
+      attention::DecodeTask task{.batch = 3, .context = 165, .pages = pages, .kv_heads = 2, .group = 3, .head_dim = 64};
+      if (latent) task.kv_heads = 1, task.group = 16, task.head_dim = 576, task.latent_rank = 512;
+      task.scale = 0.1f;
+      task.copy_bytes = 1 << 16;
+      const auto timing = time_decode(task);
+      ASSERT_TRUE(timing.ok()) << timing.error().to_string();
+      EXPECT_LT(timing->error, 1e-2);
+    }
+  }
+}
 
 }  // namespace
 }  // namespace vortex::cuda

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "attention/cuda/time_decode.h"
 #include "comm/cuda/device_communicator.h"
 #include "device/cuda/cuda_device.h"
 #include "model/cuda/cuda_runner.h"
@@ -52,6 +53,7 @@ Result<std::unique_ptr<model::Runner>> create(const model::CudaRunnerOptions& op
 }  // namespace vortex::cuda
 
 extern "C" __attribute__((visibility("default"))) vortex::model::CudaEntry* vortex_cuda_entry() {
-  static vortex::model::CudaEntry entry{VORTEX_VERSION, vortex::cuda::open_device_of, vortex::cuda::create};
+  static vortex::model::CudaEntry entry{VORTEX_VERSION, vortex::cuda::open_device_of, vortex::cuda::create,
+                                        vortex::cuda::time_decode};
   return &entry;
 }
