@@ -70,7 +70,9 @@ class BenchAttentionCommand final : public Command {
     VORTEX_RETURN_IF_ERROR(check_room(machine));
     Json report = shape_json(options.model, machine);
     VORTEX_ASSIGN_OR_RETURN(report["dense"], measure(machine, 0));
-    if (pages_ > 0) VORTEX_ASSIGN_OR_RETURN(report["sparse"], measure(machine, pages_));
+    if (pages_ > 0) {
+      VORTEX_ASSIGN_OR_RETURN(report["sparse"], measure(machine, pages_));
+    }
     if (json_) {
       print_json(report);
     } else {
