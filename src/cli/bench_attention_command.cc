@@ -31,7 +31,7 @@ Result<Machine> open_machine(const EngineOptions& options) {
   Machine machine;
   if (options.device == "cuda" || (options.device == "auto" && model::gpu_is_visible())) {
     VORTEX_ASSIGN_OR_RETURN(machine.gpu, model::open_cuda_library());
-    VORTEX_ASSIGN_OR_RETURN(machine.name, machine.gpu->open_device());
+    VORTEX_ASSIGN_OR_RETURN(machine.name, machine.gpu->open_device({}));
     return machine;
   }
   machine.name = "cpu";
