@@ -10,6 +10,7 @@
 
 #include "bench/cuda/flow_step.h"
 #include "device/cuda/stream.h"
+#include "device/cuda/timing.h"
 #include "flows/registry.h"
 #include "vortex/flow.h"
 
@@ -18,8 +19,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kRepeats = 9;
 constexpr int kLayers = 8;  // of a graph
+constexpr int64_t kCopiedBytes = int64_t{2} << 30;
 
 /// Scores that lie in a field: what is left is the choice.
 struct Stored : Flow {
@@ -28,39 +29,12 @@ struct Stored : Flow {
   Score forward_indexer(const Tensor&, IndexerScope& c) override { return top_k(c.load("score")); }
 };
 
-/// Median of microseconds.
-double time_us(cudaStream_t stream, const std::function<void()>& work) {
-  std::vector<float> times;
-  const cuda::Event begin = cuda::make_event(true), end = cuda::make_event(true);
-  for (int i = 0; i < kRepeats + 3; ++i) {
-    VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-    work();
-    VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream));
-    VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float ms = 0;
-    VORTEX_CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    if (i >= 3) times.push_back(ms);
-  }
-  std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
-  return 1000.0 * times[kRepeats / 2];
-}
-
-/// The same of a layer, in a graph of several.
+/// Microseconds of a layer, in a graph of several.
 double layer_us(cudaStream_t stream, const std::function<void(int layer)>& work) {
   const cuda::Graph graph = cuda::capture(stream, [&] {
     for (int layer = 0; layer < kLayers; ++layer) work(layer);
   });
-  return time_us(stream, [&] { VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream)); }) / kLayers;
-}
-
-/// Bytes a microsecond, read and written.
-double copy_rate(cudaStream_t stream) {
-  const int64_t bytes = int64_t{2} << 30;
-  const cuda::DeviceArray<std::byte> from(bytes), to(bytes);
-  return 2.0 * static_cast<double>(bytes) / time_us(stream, [&] {
-           VORTEX_CUDA_CHECK(
-               cudaMemcpyAsync(to.data(), from.data(), static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream));
-         });
+  return cuda::median_us(stream, [&] { VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream)); }) / kLayers;
 }
 
 /// One flow at one shape.
@@ -86,7 +60,7 @@ class Case {
     out["scoring_us"] = scoring;
     out["choice_us"] = layer_us(stream_, [&](int layer) { choose(layer); });
     out["both_us"] = layer_us(stream_, [&](int layer) { decode(layer); });
-    out["update_us"] = time_us(stream_, [&] { update(); });
+    out["update_us"] = cuda::median_us(stream_, [&] { update(); });
     out["scoring_bytes"] = bytes;
     out["scoring_share"] = bytes / scoring / copy;
     return out;
@@ -134,7 +108,7 @@ class Bench {
 
  private:
   const cuda::Stream stream_ = cuda::make_stream();
-  const double copy_ = copy_rate(stream_.get());
+  const double copy_ = cuda::copy_rate(stream_.get(), kCopiedBytes);
   Json cases_ = Json::array();
 };
 

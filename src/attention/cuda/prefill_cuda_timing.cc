@@ -3,35 +3,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <functional>
 #include <numeric>
 #include <random>
 #include <vector>
 
 #include "attention/cuda/attention.h"
 #include "device/cuda/stream.h"
+#include "device/cuda/timing.h"
 
 namespace vortex::cuda {
 namespace {
-
-constexpr int kRepeats = 9;
-
-/// Median of us.
-double time_us(cudaStream_t stream, const std::function<void()>& work) {
-  const Event begin = make_event(true), end = make_event(true);
-  std::vector<double> times;
-  for (int i = 0; i < kRepeats + 2; ++i) {
-    VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-    work();
-    VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream));
-    VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float ms = 0.0f;
-    VORTEX_CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    if (i >= 2) times.push_back(ms * 1e3);
-  }
-  std::nth_element(times.begin(), times.begin() + kRepeats / 2, times.end());
-  return times[kRepeats / 2];
-}
 
 DeviceArray<__nv_bfloat16> noise(int64_t size) {
   std::vector<__nv_bfloat16> block(1 << 20);
@@ -75,7 +56,7 @@ void time_prefill(const char* name, int length, int kv_heads, int group, int dim
                              .group = group,
                              .scale = 0.1f};
   const double us =
-      time_us(stream, [&] { prefill(layer, step, slices.data(), 1, length, q.data(), out.data(), stream); });
+      median_us(stream, [&] { prefill(layer, step, slices.data(), 1, length, q.data(), out.data(), stream); });
   const double flops = 0.5 * length * length * kv_heads * group * 2.0 * (dim + value_dim);
   fmt::print("{:34} {:9.1f} us {:6.1f} TFLOP/s\n", name, us, flops / us * 1e-6);
 }

@@ -6,6 +6,7 @@
 #include "attention/cuda/attention.h"
 #include "attention/decode_case.h"
 #include "device/cuda/stream.h"
+#include "device/cuda/timing.h"
 #include "tensor/half.h"
 
 namespace vortex::cuda {
@@ -15,34 +16,9 @@ using attention::DecodeCase;
 using attention::DecodeTask;
 using attention::DecodeTiming;
 
-constexpr int kRepeats = 9;
 constexpr int kLayers = 8;                        // of a graph
 constexpr int64_t kColdBytes = int64_t{1} << 30;  // that layers store together, so that the L2 cache does not hold it
 constexpr double kTolerance = 1e-2;               // outputs are bfloat16
-
-double median_us(cudaStream_t stream, FunctionRef<void()> work) {
-  const Event begin = make_event(true), end = make_event(true);
-  std::vector<double> times;
-  for (int i = 0; i < kRepeats + 2; ++i) {
-    VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-    work();
-    VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream));
-    VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float ms = 0.0f;
-    VORTEX_CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    if (i >= 2) times.push_back(1e3 * ms);
-  }
-  return attention::median(std::move(times));
-}
-
-double copy_rate(int64_t bytes, cudaStream_t stream) {
-  const DeviceArray<std::byte> from(bytes), to(bytes);
-  const double us = median_us(stream, [&] {
-    VORTEX_CUDA_CHECK(
-        cudaMemcpyAsync(to.data(), from.data(), static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream));
-  });
-  return 2e-3 * static_cast<double>(bytes) / us;
-}
 
 DeviceArray<std::byte> fill(int64_t bytes) {
   const std::vector<uint16_t> noise = attention::noise_block();
@@ -87,7 +63,7 @@ class DecodeBench {
     });
     timing.us =
         median_us(stream_.get(), [&] { VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream_.get())); }) / kLayers;
-    timing.copy_gb_per_s = copy_rate(task_.copy_bytes, stream_.get());
+    timing.copy_gb_per_s = 1e-3 * copy_rate(stream_.get(), task_.copy_bytes);
     return timing;
   }
 

@@ -8,6 +8,7 @@
 
 #include "device/cuda/memory.h"
 #include "device/cuda/stream.h"
+#include "device/cuda/timing.h"
 #include "kernels/cuda/draw.h"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/moe.h"
@@ -16,7 +17,7 @@
 namespace vortex::cuda {
 namespace {
 
-constexpr int kLaunches = 24, kRepeats = 9;
+constexpr int kLaunches = 24;
 constexpr int64_t kCacheBytes = int64_t{192} << 20;
 
 /// Random numbers, a block of them again and again.
@@ -41,24 +42,13 @@ int64_t copies(int64_t bytes) { return std::clamp<int64_t>((kCacheBytes + bytes 
 template <class Work>
 void time(const std::string& name, int64_t bytes, Work work) {
   const Stream stream = make_stream();
-  const Event begin = make_event(true), end = make_event(true);
   work(0, stream.get());
   VORTEX_CUDA_CHECK(cudaStreamSynchronize(stream.get()));
   const Graph graph = capture(stream.get(), [&] {
     for (int turn = 0; turn < kLaunches; ++turn) work(turn, stream.get());
   });
-  std::vector<float> times;
-  for (int i = 0; i < kRepeats; ++i) {
-    VORTEX_CUDA_CHECK(cudaEventRecord(begin.get(), stream.get()));
-    VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream.get()));
-    VORTEX_CUDA_CHECK(cudaEventRecord(end.get(), stream.get()));
-    VORTEX_CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float milliseconds = 0;
-    VORTEX_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()));
-    times.push_back(milliseconds * 1000.0f / kLaunches);
-  }
-  std::ranges::sort(times);
-  const double median = times[kRepeats / 2];
+  const double median =
+      median_us(stream.get(), [&] { VORTEX_CUDA_CHECK(cudaGraphLaunch(graph.get(), stream.get())); }) / kLaunches;
   if (bytes > 0)
     fmt::print("{:44} {:9.2f} us {:8.0f} GB/s\n", name, median, static_cast<double>(bytes) / median / 1e3);
   else
