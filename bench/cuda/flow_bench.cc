@@ -100,7 +100,8 @@ class Bench {
  public:
   void measure(FlowBase& flow, const std::string& name, const BenchShape& shape) {
     const GraphShape graph{shape.group, shape.head_dim, shape.page_tokens, shape.rank};
-    auto compiled = CompiledFlow::compile(flow, name, graph, {DType::kBF16, BackendKind::kInterpreter}, nullptr);
+    auto compiled = CompiledFlow::compile(
+        flow, name, graph, {.dtype = DType::kBF16, .backend = BackendKind::kInterpreter, .passes = {}}, nullptr);
     cases_.push_back(compiled.ok() ? Case(**compiled, shape, stream_.get()).measure(name, copy_)
                                    : Json{{"flow", name}, {"error", compiled.error().to_string()}});
   }

@@ -97,7 +97,14 @@ void time_store(int32_t tokens, int heads, int kv_heads) {
   const int64_t page_bytes = kPageTokens * kDim * 2;
   const DeviceArray<unsigned char> k(int64_t{tokens} * 64 * kv_heads * page_bytes), v(k.size());
   const DeviceArray<bf16> q(int64_t{tokens} * heads * kDim);
-  const QkvShape shape{heads, kv_heads, kDim, kDim / 2, false, rope.data(), norm.data(), norm.data(), false, 1e-6f};
+  const QkvShape shape{.heads = heads,
+                       .kv_heads = kv_heads,
+                       .head_dim = kDim,
+                       .rope_pairs = kDim / 2,
+                       .rope = rope.data(),
+                       .q_norm = norm.data(),
+                       .k_norm = norm.data(),
+                       .eps = 1e-6f};
   StepView step;
   step.tables = tables_device.data(), step.table_stride = 64, step.kv_heads = kv_heads, step.page_tokens = kPageTokens;
   const TokenView view{sequence_device.data(), position_device.data(), tokens};
