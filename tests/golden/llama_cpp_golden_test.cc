@@ -16,7 +16,7 @@ struct GgufGolden {
   std::string golden;  // file
   int64_t clear = 0;   // margins that are clear: the golden has more than these
   // Of log-probabilities: both sides round activations to 8 bits, each in its own way. Gemma's answer to that is
-  // larger; with exact activations ours moves as much.
+  // larger: where llama.cpp has -5.14, exact activations give -4.54, ours -4.62 with AVX2 and -4.45 with AVX-512.
   double tolerance = 0;
 };
 
@@ -69,7 +69,7 @@ TEST_P(LlamaCppGoldenTest, GreedyTokensAgreeWhereTheMarginIsClear) {
 
 INSTANTIATE_TEST_SUITE_P(Models, LlamaCppGoldenTest,
                          ::testing::Values(GgufGolden{"smollm2", "golden/smollm2-q4_1.json", 80, 0.35},
-                                           GgufGolden{"gemma3-270m", "golden/gemma3-270m-q4_k_m.json", 90, 0.55}),
+                                           GgufGolden{"gemma3-270m", "golden/gemma3-270m-q4_k_m.json", 90, 0.75}),
                          [](const auto& test) {
                            std::string name = test.param.model;
                            std::ranges::replace(name, '-', '_');
