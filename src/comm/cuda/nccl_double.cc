@@ -85,6 +85,12 @@ struct NcclCommunicatorHandle {
   }
 };
 
+/// Goes with the process, should not all ranks have come.
+struct MeetingFile {
+  std::string path;
+  ~MeetingFile() { ::unlink(path.c_str()); }
+};
+
 }  // namespace vortex::cuda
 
 using vortex::cuda::kFailed;
@@ -107,6 +113,8 @@ EXPORTED int ncclGetVersion(int* version) {
 EXPORTED int ncclGetUniqueId(NcclId* id) {
   std::strcpy(id->bytes, "/tmp/vortex-nccl-double-XXXXXX");
   const int fd = ::mkstemp(id->bytes);
+  static std::deque<vortex::cuda::MeetingFile> files;
+  if (fd >= 0) files.emplace_back(id->bytes);
   const bool made = fd >= 0 && ::ftruncate(fd, sizeof(Meeting)) == 0;
   ::close(fd);
   return made ? NcclLibrary::kSuccess : kFailed;
