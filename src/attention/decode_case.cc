@@ -32,12 +32,6 @@ std::vector<uint16_t> noise_block() {
   return out;
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 DecodeCase::DecodeCase(const DecodeTask& task) : task_(task) {
   make_step();
   make_list();

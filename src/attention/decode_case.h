@@ -43,7 +43,4 @@ class DecodeCase {
   std::vector<float> queries_;
 };
 
-/// The value in the middle. Not empty.
-double median(std::vector<double> values);
-
 }  // namespace vortex::attention

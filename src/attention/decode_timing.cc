@@ -6,6 +6,7 @@
 
 #include "attention/attention.h"
 #include "attention/decode_case.h"
+#include "base/median.h"
 #include "base/worker_pool.h"
 
 namespace vortex::attention {

@@ -1,9 +1,9 @@
 #include "eval/comparison.h"
 
-#include <algorithm>
 #include <array>
 
 #include "base/files.h"
+#include "base/median.h"
 #include "loader/json.h"
 
 namespace vortex::eval {
@@ -53,12 +53,6 @@ json task_of(const json& run) {
   json task;
   for (const char* key : kTask) task[key] = run.value(key, json());
   return task;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 /// Of the runs that have the figure; nothing when none has (a synthetic context has no prefill).

@@ -22,34 +22,6 @@ class CudaFlows : public testing::Test {
   }
 };
 
-void expect_fields_agree(const World& a, const World& b) {
-  for (size_t f = a.shape.base_fields(); f < a.view.fields.size(); ++f) {
-    int64_t off = 0, count = 0;
-    for (PageId page : a.full_pages()) {
-      const std::vector<float> x = a.field(static_cast<int>(f), page), y = b.field(static_cast<int>(f), page);
-      if (!is_finite(x)) continue;
-      const double norm = norm_of(x), tolerance = norm * tolerance_of(a.view.fields[f].dtype);
-      for (size_t i = 0; i < x.size(); ++i) {
-        ASSERT_NEAR(x[i], y[i], tolerance) << "field " << f << " page " << page << " number " << i;
-        off += std::abs(double{x[i]} - y[i]) > norm * 0x1p-6;
-        ++count;
-      }
-    }
-    EXPECT_LE(static_cast<double>(off), 3 + 0.02 * static_cast<double>(count)) << "field " << f;
-  }
-}
-
-/// Pages of one set and not of the other score within the tolerance of the border.
-void expect_same_pages(const std::vector<int>& a, const std::vector<int>& b, const std::vector<float>& score,
-                       double tolerance) {
-  ASSERT_EQ(a.size(), b.size());
-  float border = std::numeric_limits<float>::infinity();
-  for (int j : a) border = std::min(border, score[static_cast<size_t>(j)]);
-  std::vector<int> different;
-  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(different));
-  for (int j : different) EXPECT_NEAR(score[static_cast<size_t>(j)], border, 2 * tolerance) << "page " << j;
-}
-
 /// Reserved pages in place, no page twice.
 void expect_whole_list(const World& world, const PageList& list, int row) {
   const auto ids = list.row(row);

@@ -88,8 +88,6 @@ int device_count() {
   return text != nullptr ? std::max(std::atoi(text), 0) : 1;
 }
 
-void set(void* data, int value, size_t bytes) { std::memset(data, value, bytes); }
-
 }  // namespace
 
 namespace vortex::emulator {
@@ -179,11 +177,11 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
   });
 }
 cudaError_t cudaMemset(void* data, int value, size_t bytes) {
-  set(data, value, bytes);
+  std::memset(data, value, bytes);
   return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t stream) {
-  return queue(stream, [=] { set(data, value, bytes); });
+  return queue(stream, [=] { std::memset(data, value, bytes); });
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {

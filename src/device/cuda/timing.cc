@@ -1,8 +1,9 @@
 #include "device/cuda/timing.h"
 
-#include <algorithm>
-#include <array>
+#include <utility>
+#include <vector>
 
+#include "base/median.h"
 #include "device/cuda/memory.h"
 #include "device/cuda/stream.h"
 
@@ -26,10 +27,9 @@ float run_ms(cudaStream_t stream, const Event& begin, const Event& end, Function
 double median_us(cudaStream_t stream, FunctionRef<void()> work) {
   const Event begin = make_event(true), end = make_event(true);
   for (int i = 0; i < kWarmUps; ++i) run_ms(stream, begin, end, work);
-  std::array<float, kRepeats> times;
-  for (float& time : times) time = run_ms(stream, begin, end, work);
-  std::ranges::nth_element(times, times.begin() + kRepeats / 2);
-  return 1e3 * static_cast<double>(times[kRepeats / 2]);
+  std::vector<double> times(kRepeats);
+  for (double& time : times) time = run_ms(stream, begin, end, work);
+  return 1e3 * median(std::move(times));
 }
 
 double copy_rate(cudaStream_t stream, int64_t bytes) {
